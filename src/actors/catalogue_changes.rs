@@ -10,7 +10,7 @@ use crate::decide::Input;
 use crate::notify::triggers::Change;
 use crate::state::AppState;
 use crate::store::deferred::{self, DeferredRow};
-use crate::store::{Connection, StoreError, items, users};
+use crate::store::{Along, Connection, StoreError, in_transaction, items, users};
 
 /// Absent users told of one change: those who were interested last.
 const MAX_ABSENT: i64 = 1_000;
@@ -22,15 +22,20 @@ pub async fn put_items(
     state: &Arc<AppState>,
     registry: &Arc<Registry>,
     items: Vec<NewItem>,
+    along: Along<usize>,
 ) -> Result<usize, StoreError> {
     let (writer, count) = (Arc::clone(state), items.len());
     let put = move |connection: &mut Connection| {
-        let mut put = || {
+        let any = items.iter().any(|item| item.new_direction().is_some());
+        let put = || {
             let watch = writer.watch_items();
-            let stored = items::upsert_at(connection, &items, Timestamp::now())?;
+            let stored = in_transaction(connection, |connection| {
+                let stored = items::upsert_at(connection, &items, Timestamp::now())?;
+                along(connection, &items.len())?;
+                Ok(stored)
+            })?;
             writer.settle(&watch, connection, stored, &[])
         };
-        let any = items.iter().any(|item| item.new_direction().is_some());
         if any { writer.with_embeddings(put) } else { put() }
     };
     let changes = state.store.run(put).await?;

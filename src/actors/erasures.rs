@@ -24,7 +24,9 @@ use crate::recommend::ModelSet;
 use crate::state::AppState;
 use crate::state::tombstones::Tombstones;
 use crate::store::erasures::{NewErasure, UnderWay};
-use crate::store::{Connection, StoreError, Writer, erased_rows, erasures, models, revocations};
+use crate::store::{
+    Along, Connection, StoreError, Writer, erased_rows, erasures, in_transaction, models, revocations,
+};
 
 /// Interval between looks for requests of the command line.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -83,7 +85,12 @@ impl Erasures {
     }
 
     /// Refuses the id from now on and erases its user soon; the id of the receipt. `None` for an id that nothing names.
-    pub async fn request(&self, user: &ExternalId, by: &'static str) -> Result<Option<Uuid>, StoreError> {
+    pub async fn request(
+        &self,
+        user: &ExternalId,
+        by: &'static str,
+        along: Along<Uuid>,
+    ) -> Result<Option<Uuid>, StoreError> {
         let now = Timestamp::now();
         let until = now.plus_days(f64::from(self.state.config.privacy.tombstone_days));
         let new = NewErasure { id: Uuid::now_v7(), user: user.clone(), by, now, until };
@@ -93,7 +100,13 @@ impl Erasures {
             .state
             .store
             .run(move |connection| {
-                let receipt = erasures::request(connection, &new)?;
+                let receipt = in_transaction(connection, |connection| {
+                    let receipt = erasures::request(connection, &new)?;
+                    if let Some(receipt) = &receipt {
+                        along(connection, receipt)?;
+                    }
+                    Ok(receipt)
+                })?;
                 tombstones.read(connection)?;
                 Ok(receipt)
             })

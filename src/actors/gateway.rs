@@ -215,7 +215,7 @@ impl UserGateway {
             Some(Ok(visitor)) => {
                 let app = Arc::clone(&self.app);
                 actix::spawn(async move {
-                    if let Err(error) = app.merges.merge(&user, &visitor).await {
+                    if let Err(error) = app.merges.merge(&user, &visitor, Box::new(|_, _| Ok(()))).await {
                         let _ = opened.pipe.send(not_merged(&error.to_string(), error.is_temporary()));
                     }
                     connect(&app, &user, opened);

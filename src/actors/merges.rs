@@ -17,7 +17,7 @@ use crate::base::{ExternalId, Timestamp, UserId};
 use crate::deliver::CloseCode;
 use crate::state::AppState;
 use crate::store::merges::{self, Moved, Outcome};
-use crate::store::{Connection, StoreError, Writer, push_subscriptions};
+use crate::store::{Along, Connection, StoreError, Writer, in_transaction, push_subscriptions};
 
 /// Longest wait for what the two users have under way.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,14 +86,20 @@ impl UserMerges {
         self: &Arc<Self>,
         user: &ExternalId,
         alias: &ExternalId,
+        along: Along<Merged>,
     ) -> Result<Merged, MergeError> {
         let (merges, user, alias) = (Arc::clone(self), user.clone(), alias.clone());
-        let work = actix::spawn(async move { merges.in_order(&user, &alias).await });
+        let work = actix::spawn(async move { merges.in_order(&user, &alias, along).await });
         work.await.unwrap_or(Err(MergeError::Unavailable))
     }
 
     /// Merges when no other merge or change of the two is under way.
-    async fn in_order(&self, named: &ExternalId, alias: &ExternalId) -> Result<Merged, MergeError> {
+    async fn in_order(
+        &self,
+        named: &ExternalId,
+        alias: &ExternalId,
+        along: Along<Merged>,
+    ) -> Result<Merged, MergeError> {
         if named == alias {
             return Err(MergeError::Itself);
         }
@@ -116,7 +122,7 @@ impl UserMerges {
             }
             aliases.note(alias, &user);
             let (outcome, over) = match tokio::time::timeout(PATIENCE, self.stand_still(&user, alias)).await {
-                Ok(Ok(over)) => (self.move_rows(&user, alias).await, Some(over)),
+                Ok(Ok(over)) => (self.move_rows(&user, alias, along).await, Some(over)),
                 Ok(Err(error)) => (Err(error), None),
                 Err(_) => (Err(MergeError::Unavailable), None),
             };
@@ -156,7 +162,12 @@ impl UserMerges {
     }
 
     /// Moves the rows. An error says that none was moved.
-    async fn move_rows(&self, user: &ExternalId, alias: &ExternalId) -> Result<Option<Moved>, MergeError> {
+    async fn move_rows(
+        &self,
+        user: &ExternalId,
+        alias: &ExternalId,
+        along: Along<Merged>,
+    ) -> Result<Option<Moved>, MergeError> {
         let refuse = |error: StoreError| {
             log::error!("users not merged user_id={user} merged={alias} error={error}");
             MergeError::Unavailable
@@ -166,7 +177,13 @@ impl UserMerges {
         let _moving = self.registry.aliases.moving().await;
         let (store, into, from) = (self.state.store.clone(), user.clone(), alias.clone());
         let work = move |connection: &mut Connection| {
-            let outcome = merges::merge(connection, &store, &into, &from, Timestamp::now())?;
+            let outcome = in_transaction(connection, |connection| {
+                let outcome = merges::merge(connection, &store, &into, &from, Timestamp::now())?;
+                if let Outcome::Merged { moved, .. } = &outcome {
+                    along(connection, &Merged { user: into.clone(), moved: Some(*moved) })?;
+                }
+                Ok(outcome)
+            })?;
             let subscribed = match outcome {
                 Outcome::Merged { user, .. } => push_subscriptions::subscribed(connection, Some(&[user]))?,
                 Outcome::Already | Outcome::Elsewhere => Vec::new(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::audited::Change;
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -19,7 +19,7 @@ use crate::base::{ExternalId, json, suggest_nearest};
 use crate::decide::Input;
 use crate::privacy::Permission;
 use crate::profile::Attributes;
-use crate::store::{in_transaction, user_attributes, users};
+use crate::store::{user_attributes, users};
 
 /// Changes of attributes: an absent one stays as it was, null removes one.
 #[derive(Deserialize, ToSchema)]
@@ -102,26 +102,21 @@ pub async fn patch(
     let fields = Arc::clone(app.state.store.fields());
     let change = Change::new(&request, &app, StatusCode::OK);
     let attributes_of = |all: &Attributes| AuditedAttributes { attributes: all.to_json() };
-    let attributes = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let Some(user) = users::resolve(connection, &[named])?.pop() else {
-                    return Ok(Err(ApiError::NotFound("this user")));
-                };
-                let before = user_attributes::get_for_update(connection, &fields, user)?;
-                match changed(&before, wish) {
-                    Ok(after) => {
-                        user_attributes::put(connection, &fields, user, &after)?;
-                        change.store(connection, attributes_of(&before), attributes_of(&after))?;
-                        Ok(Ok(after))
-                    }
-                    Err(error) => Ok(Err(error)),
-                }
-            })
-        })
-        .await??;
+    let attributes = in_one(&app, move |connection| {
+        let Some(user) = users::resolve(connection, &[named])?.pop() else {
+            return Ok(Err(ApiError::NotFound("this user")));
+        };
+        let before = user_attributes::get_for_update(connection, &fields, user)?;
+        match changed(&before, wish) {
+            Ok(after) => {
+                user_attributes::put(connection, &fields, user, &after)?;
+                change.store(connection, attributes_of(&before), attributes_of(&after))?;
+                Ok(Ok(after))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    })
+    .await?;
     let answer = answer(&user, &attributes);
     app.registry.happened(&user, Input::AttributesChanged(Box::new(attributes)));
     drop(order);

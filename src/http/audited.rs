@@ -12,13 +12,14 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::error::ApiError;
 use super::forwarded::Original;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::privacy::audit::{AuditEntry, masked};
 use crate::privacy::{Access, Role};
 use crate::state::tombstones::Tombstones;
-use crate::store::{Connection, StoreError, audit};
+use crate::store::{Connection, StoreError, audit, in_transaction};
 
 /// Values of a change, as the handler tells them.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +129,31 @@ impl Change {
         }
     }
 
+    /// The change that a sign-in makes, by whoever [it turns out to be](Self::by).
+    pub fn signing_in(request: &HttpRequest, app: &App, status: StatusCode) -> Self {
+        let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
+        Self {
+            entry: Some(entry(request, status.as_u16(), None, address)),
+            told: Told::default(),
+            tombstones: Arc::clone(&app.state.tombstones),
+        }
+    }
+
+    /// The change as one of this caller.
+    pub fn by(self, access: &Access) -> Self {
+        let entry = self.entry.map(|entry| AuditEntry {
+            actor: actor(access),
+            role: role(access).to_owned(),
+            ..entry
+        });
+        Self { entry, ..self }
+    }
+
+    /// Values for [`record`], which adds nothing to what was stored.
+    pub fn told(&self) -> Told {
+        Told::clone(&self.told)
+    }
+
     /// Stores the entry with what was there before, and what is there since. Goes last in its transaction: entries are added one after
     /// the other.
     pub fn store(
@@ -149,13 +175,22 @@ impl Change {
     }
 }
 
+/// Runs a change in one transaction; it [stores its entry](Change::store) at its end, and is refused before it changes anything.
+pub async fn in_one<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&mut Connection) -> Result<Result<T, ApiError>, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
+    app.state.store.run(move |connection| in_transaction(connection, work)).await?
+}
+
 /// Adds an answered request to the audit log; a change waits until its entry is stored.
 pub async fn record(response: &ServiceResponse<BoxBody>, app: &App) {
     let (request, status) = (response.request(), response.status());
     let seen = request.extensions().get::<Seen>().cloned();
     let is_refused = matches!(status.as_u16(), 401 | 403);
+    let is_done = status.is_success() || status == StatusCode::SEE_OTHER;
     let kind = match &seen {
-        Some(seen) if status.is_success() || status.is_server_error() || status == StatusCode::SEE_OTHER => {
+        Some(seen) if is_done || status.is_server_error() => {
             // Most requests are of users, and the pattern is looked up anew.
             let pattern = || request.match_pattern().unwrap_or_default();
             match seen.access.role {
@@ -166,8 +201,7 @@ pub async fn record(response: &ServiceResponse<BoxBody>, app: &App) {
         _ => Kind::Plain,
     };
     // One that failed afterwards was rolled back, or not: that it was tried is kept.
-    let is_stored =
-        status.is_success() && seen.as_ref().is_some_and(|seen| matches!(*seen.told.lock(), Values::Stored));
+    let is_stored = is_done && seen.as_ref().is_some_and(|seen| matches!(*seen.told.lock(), Values::Stored));
     if (kind == Kind::Change && is_stored) || (kind == Kind::Plain && !is_refused) {
         return;
     }
@@ -191,7 +225,7 @@ fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Optio
     let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
     AuditEntry {
         occurred_at: Timestamp::now(),
-        actor: seen.map(|seen| seen.access.name.clone()).filter(|name| !name.is_empty()),
+        actor: seen.and_then(|seen| actor(&seen.access)),
         role: seen.map_or("none", |seen| role(&seen.access)).to_owned(),
         address: address.map(|address| address.to_string()),
         action: format!("{} {route}", request.method()),
@@ -200,6 +234,10 @@ fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Optio
         before: kept(before),
         after: kept(after),
     }
+}
+
+fn actor(access: &Access) -> Option<String> {
+    Some(access.name.clone()).filter(|name| !name.is_empty())
 }
 
 fn role(access: &Access) -> &'static str {

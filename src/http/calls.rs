@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::audited::Change;
 use super::describe::{self, Described, May};
 use super::dto;
 use super::error::ApiError;
@@ -267,7 +269,8 @@ pub async fn pause(
     app: web::Data<App>,
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    switch(&app, parse(&path)?, Going::Paused).await
+    switch(&request, &app, parse(&path)?, Going::Paused).await
+    request: HttpRequest,
 }
 
 /// Lets what is left of a paused one go on.
@@ -276,10 +279,11 @@ pub async fn resume(
     app: web::Data<App>,
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    switch(&app, parse(&path)?, Going::On).await
+    switch(&request, &app, parse(&path)?, Going::On).await
+    request: HttpRequest,
 }
 
-async fn switch(app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError> {
+async fn switch(request: &HttpRequest, app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError> {
     let fields = Arc::clone(app.state.store.fields());
     let (rows, waiting) = app
         .state
@@ -312,7 +316,9 @@ async fn switch(app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError
         return Err(ApiError::Conflict(message.to_owned()));
     }
     if !ids.is_empty() {
-        app.notifier.switch(ids, to).await?;
+        let change = Change::new(request, app, StatusCode::OK);
+        let entry = move |connection: &mut Connection, _: &Going| change.store(connection, (), ());
+        app.notifier.switch(ids, to, Box::new(entry)).await?;
     }
     let fields = Arc::clone(app.state.store.fields());
     let shown = app

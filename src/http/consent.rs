@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Own, ReadUsers, WriteUsers};
-use super::preferences::{PreferenceView, stored_by_actor};
+use super::preferences::{self, PreferenceView, stored_by_actor};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, json};
 use crate::decide::Input;
@@ -18,7 +20,7 @@ use crate::deliver::inbound::MuteOf;
 use crate::notify::policy::Purpose;
 use crate::privacy::Permission;
 use crate::store::consents::{self, ConsentRow};
-use crate::store::{preferences, users};
+use crate::store::{self, users};
 
 /// Entries shown.
 const LEDGER: i64 = 200;
@@ -124,6 +126,7 @@ pub async fn get(
 
 /// Adds to the ledger; it holds from the next decision.
 pub async fn post(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
@@ -143,26 +146,22 @@ pub async fn post(
             recorded_at: Timestamp::now(),
         })
         .collect();
-    let (before, ledger) = app
-        .state
-        .store
-        .run(move |connection| {
-            crate::store::in_transaction(connection, |connection| {
-                let Some(user) = users::resolve(connection, &[named])?.pop() else {
-                    return Ok(Default::default());
-                };
-                let before = consents::ledger(connection, user, LEDGER)?;
-                consents::add(connection, user, &rows)?;
-                Ok((before, consents::ledger(connection, user, LEDGER)?))
-            })
-        })
-        .await?;
+    let change = Change::new(&request, &app, StatusCode::CREATED);
+    let (shown, by_default) = (user.clone(), app.state.rules().profiling_by_default);
+    let after = in_one(&app, move |connection| {
+        let Some(inner) = users::resolve(connection, &[named])?.pop() else {
+            return Ok(Ok(view(&shown, &[], by_default)));
+        };
+        let before = view(&shown, &consents::ledger(connection, inner, LEDGER)?, by_default);
+        consents::add(connection, inner, &rows)?;
+        let after = view(&shown, &consents::ledger(connection, inner, LEDGER)?, by_default);
+        change.store(connection, &before.consent, &after.consent)?;
+        Ok(Ok(after))
+    })
+    .await?;
     let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
     app.registry.happened(&user, Input::ConsentChanged(said));
     drop(order);
-    let by_default = app.state.rules().profiling_by_default;
-    let (before, after) = (view(&user, &before, by_default), view(&user, &ledger, by_default));
-    caller.changed(&before.consent, &after.consent);
     Ok(HttpResponse::Created().json(after))
 }
 
@@ -207,6 +206,7 @@ fn view(user: &ExternalId, ledger: &[ConsentRow], profiling_by_default: bool) ->
 
 /// No more of a category, item, item category, brand or kind.
 pub async fn mute(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
@@ -223,24 +223,20 @@ pub async fn mute(
     let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
     stored_by_actor(&app, &user).await;
-    let (before, after) = app
-        .state
-        .store
-        .run(move |connection| {
-            crate::store::in_transaction(connection, |connection| {
-                let Some(user) = users::resolve(connection, &[named])?.pop() else {
-                    return Ok(Err(ApiError::NotFound("this user")));
-                };
-                let before = preferences::get_for_update(connection, user)?;
-                let mut after = before.clone();
-                after.mute(wish.of.into_mute(wish.name));
-                preferences::put(connection, user, &after)?;
-                Ok(Ok((Box::new(before), Box::new(after))))
-            })
-        })
-        .await??;
-    let answer = super::preferences::view(&after);
-    caller.changed(super::preferences::view(&before), &answer);
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let (before, after) = in_one(&app, move |connection| {
+        let Some(user) = users::resolve(connection, &[named])?.pop() else {
+            return Ok(Err(ApiError::NotFound("this user")));
+        };
+        let before = store::preferences::get_for_update(connection, user)?;
+        let mut after = before.clone();
+        after.mute(wish.of.into_mute(wish.name));
+        store::preferences::put(connection, user, &after)?;
+        change.store(connection, preferences::view(&before), preferences::view(&after))?;
+        Ok(Ok((Box::new(before), Box::new(after))))
+    })
+    .await?;
+    let answer = preferences::view(&after);
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
     drop(order);
     Ok(HttpResponse::Ok().json(answer))

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -17,6 +19,8 @@ use crate::base::Timestamp;
 use crate::privacy::{Permission, Role};
 use crate::store::erasures::{self, Receipt};
 use crate::store::{Connection, erased_rows};
+
+const UNKNOWN: ApiError = ApiError::NotFound("this erasure");
 
 /// Kind of rows that are kept.
 #[derive(Serialize, ToSchema)]
@@ -106,20 +110,24 @@ pub fn described() -> Vec<Described> {
 
 /// Erases the user of the path soon; the receipt says how far it is. Users may erase themselves with `privacy.erase_own` only.
 pub async fn post(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     caller: Own<EraseUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.erasable(&path, &app)?;
-    let receipt = app.erasures.request(&user, caller.access().role.name()).await?;
-    let accepted = AcceptedView { erasure_id: receipt.ok_or(ApiError::NotFound("this user"))? };
-    caller.changed((), &accepted);
-    Ok(HttpResponse::Accepted().json(accepted))
+    let change = Change::new(&request, &app, StatusCode::ACCEPTED);
+    let entry = move |connection: &mut Connection, id: &Uuid| {
+        change.store(connection, (), AcceptedView { erasure_id: *id })
+    };
+    let receipt = app.erasures.request(&user, caller.access().role.name(), Box::new(entry)).await?;
+    let erasure_id = receipt.ok_or(ApiError::NotFound("this user"))?;
+    Ok(HttpResponse::Accepted().json(AcceptedView { erasure_id }))
 }
 
 async fn read(app: &App, id: Uuid) -> Result<ReceiptView, ApiError> {
     let read = move |connection: &mut Connection| erasures::receipt(connection, id, Timestamp::now());
-    Ok(view(app.state.store.run(read).await?.ok_or(ApiError::NotFound("this erasure"))?))
+    Ok(view(app.state.store.run(read).await?.ok_or(UNKNOWN)?))
 }
 
 /// Receipt of an erasure, for the shop and for the person whose id it was.
@@ -140,10 +148,11 @@ pub async fn get(
 
 /// Lets the ids of an erased user be used anew.
 pub async fn release(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     app: web::Data<App>,
     _body: Body,
-    caller: With<ReleaseIds>,
+    _caller: With<ReleaseIds>,
 ) -> Result<HttpResponse, ApiError> {
     let id = *path;
     let before = read(&app, id).await?;
@@ -152,15 +161,17 @@ pub async fn release(
             "the user is being erased: the id is free once that is over".to_owned(),
         ));
     }
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let after = in_one(&app, move |connection| {
+        erasures::release(connection, id)?;
+        let Some(after) = erasures::receipt(connection, id, Timestamp::now())? else {
+            return Ok(Err(UNKNOWN));
+        };
+        change.store(connection, before.tombstone_until, after.tombstone_until)?;
+        Ok(Ok(view(after)))
+    })
+    .await?;
     let tombstones = Arc::clone(&app.state.tombstones);
-    app.state
-        .store
-        .run(move |connection| {
-            erasures::release(connection, id)?;
-            tombstones.read(connection)
-        })
-        .await?;
-    let after = read(&app, id).await?;
-    caller.changed(before.tombstone_until, after.tombstone_until);
+    app.state.store.run(move |connection| tombstones.read(connection)).await?;
     Ok(HttpResponse::Ok().json(after))
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
@@ -113,8 +115,15 @@ pub async fn post(
     };
     let firing = Firing::new(parse(&body)?, &path, &app, Timestamp::now())?;
     let fields = Arc::clone(app.state.store.fields());
+    let change = Change::new(&request, &app, StatusCode::ACCEPTED);
     let store = move |connection: &mut Connection| {
-        store::in_transaction(connection, |connection| firing.store(connection, &fields, keyed))
+        store::in_transaction(connection, |connection| {
+            let stored = firing.store(connection, &fields, keyed)?;
+            if matches!(stored, Stored::Now { .. }) {
+                change.store(connection, (), ())?;
+            }
+            Ok(stored)
+        })
     };
     let steady = app.registry.aliases.steady().await;
     let stored = app.state.store.run(store).await?;

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::audited::Change;
 use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Batch;
@@ -23,7 +25,7 @@ use crate::base::{ExternalId, FieldError, JsonShape};
 use crate::catalogue::{Catalogue, Item, NewItem, other_length, too_complex_item};
 use crate::privacy::Permission;
 use crate::store::items::{self, Upserted};
-use crate::store::{Connection, embeddings};
+use crate::store::{Connection, embeddings, in_transaction};
 
 /// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000, an embedding
 /// of 1,024 numbers 66,000, words in 40 languages up to 132,000.
@@ -114,23 +116,28 @@ pub fn item_named<'a>(catalogue: &'a Catalogue, id: &ExternalId) -> Result<&'a A
 
 /// Erases the embeddings of all items.
 pub async fn delete_embeddings(
+    request: HttpRequest,
     app: web::Data<App>,
     _caller: With<WriteCatalogue>,
 ) -> Result<HttpResponse, ApiError> {
-    let state = Arc::clone(&app.state);
+    let (state, change) = (Arc::clone(&app.state), Change::new(&request, &app, StatusCode::OK));
     let erase = move |connection: &mut Connection| {
         state.with_embeddings(|| {
-            let erased = embeddings::erase_all(connection)?;
+            let erased = in_transaction(connection, |connection| {
+                let erased = Erased { erased: embeddings::erase_all(connection)? };
+                change.store(connection, (), &erased)?;
+                Ok(erased)
+            })?;
             state.erase_embeddings();
             Ok(erased)
         })
     };
-    let erased = app.state.store.run(erase).await?;
-    Ok(HttpResponse::Ok().json(Erased { erased }))
+    Ok(HttpResponse::Ok().json(app.state.store.run(erase).await?))
 }
 
 /// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
 pub async fn put(
+    request: HttpRequest,
     Batch(body): Batch,
     app: web::Data<App>,
     bodies: web::Data<Bodies>,
@@ -142,7 +149,12 @@ pub async fn put(
     if items.is_empty() && !rejected.is_empty() {
         return Ok(refuse_all("items", &rejected));
     }
-    let items = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let entry = move |connection: &mut Connection, _: &usize| change.store(connection, (), ());
+    let items = match items.is_empty() {
+        true => 0,
+        false => put_items(&app.state, &app.registry, items, Box::new(entry)).await?,
+    };
     Ok(HttpResponse::Ok().json(Changed { items, rejected }))
 }
 
@@ -231,16 +243,20 @@ pub async fn get(
 
 /// Takes an item out of the catalogue; its history stays.
 pub async fn delete(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _caller: With<WriteCatalogue>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ExternalId::parse(&path)?;
     let inner = item_named(&app.state.catalogue.load(), &id)?.id;
-    let state = Arc::clone(&app.state);
+    let (state, change) = (Arc::clone(&app.state), Change::new(&request, &app, StatusCode::NO_CONTENT));
     let take_out = move |connection: &mut Connection| {
         let watch = state.watch_items();
-        items::deactivate(connection, &id)?;
+        in_transaction(connection, |connection| {
+            items::deactivate(connection, &id)?;
+            change.store(connection, (), ())
+        })?;
         state.settle(&watch, connection, Upserted::default(), &[inner])
     };
     app.state.store.run(take_out).await?;

@@ -1,17 +1,20 @@
 //! `POST /v1/users/{id}/merge`: an anonymous visitor turned out to be this user.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{With, WriteUsers};
 use crate::actors::App;
-use crate::actors::merges::MergeError;
+use crate::actors::merges::{self, MergeError};
 use crate::base::{ExternalId, json, suggest_nearest};
 use crate::privacy::Permission;
+use crate::store::Connection;
 
 /// The visitor who turned out to be the user of the path.
 #[derive(Deserialize, ToSchema)]
@@ -51,27 +54,37 @@ pub fn described() -> Vec<Described> {
 
 /// Merges the named visitor into the user. Repeating it changes nothing.
 pub async fn post(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: With<WriteUsers>,
+    _caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     let MergeBody { anonymous_id } = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_merge", None, format!("not {{\"anonymous_id\":…}}: {error}"))
     })?;
-    let merged = app.merges.merge(&user, &anonymous_id).await?;
-    let moved = merged.moved.unwrap_or_default();
-    let answer = Merged {
-        user_id: merged.user,
-        anonymous_id,
-        merged: merged.moved.is_some(),
-        events: moved.events,
-        messages: moved.messages,
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let alias = anonymous_id.clone();
+    let entry = move |connection: &mut Connection, merged: &merges::Merged| {
+        change.store(connection, (), Merged::of(merged, alias))
     };
-    caller.changed((), &answer);
-    Ok(HttpResponse::Ok().json(answer))
+    let merged = app.merges.merge(&user, &anonymous_id, Box::new(entry)).await?;
+    Ok(HttpResponse::Ok().json(Merged::of(&merged, anonymous_id)))
+}
+
+impl Merged {
+    fn of(merged: &merges::Merged, anonymous_id: ExternalId) -> Self {
+        let moved = merged.moved.unwrap_or_default();
+        Self {
+            user_id: merged.user.clone(),
+            anonymous_id,
+            merged: merged.moved.is_some(),
+            events: moved.events,
+            messages: moved.messages,
+        }
+    }
 }
 
 impl From<MergeError> for ApiError {

@@ -1,12 +1,13 @@
 //! `/admin/models`: the registry. Versions with their metrics, which one serves, and one beside it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -18,8 +19,8 @@ use crate::evaluate::card::ModelCard;
 use crate::privacy::Permission;
 use crate::recommend::ModelSet;
 use crate::state::monitor::{DriftReport, ShadowReport};
-use crate::store;
 use crate::store::models::ModelRow;
+use crate::store::{self, Connection};
 
 /// Versions listed.
 const MAX_VERSIONS: i64 = 50;
@@ -168,32 +169,36 @@ pub async fn card(
 
 /// Lets a version serve: roll back or forward.
 pub async fn activate(
+    request: HttpRequest,
     path: web::Path<i32>,
     app: web::Data<App>,
     _body: Body,
-    caller: With<Operate>,
+    _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    serve(&app, ModelVersion(*path), &caller).await
+    serve(&request, &app, ModelVersion(*path)).await
 }
 
 /// Lets the version serve that served before; twice is back again.
 pub async fn rollback(
+    request: HttpRequest,
     app: web::Data<App>,
     _body: Body,
-    caller: With<Operate>,
+    _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
     let previous = app.state.store.run(store::models::previous_version).await?;
-    serve(&app, previous.ok_or(ApiError::NotFound("a version that served before"))?, &caller).await
+    serve(&request, &app, previous.ok_or(ApiError::NotFound("a version that served before"))?).await
 }
 
-async fn serve(app: &App, version: ModelVersion, caller: &Caller) -> Result<HttpResponse, ApiError> {
+async fn serve(request: &HttpRequest, app: &App, version: ModelVersion) -> Result<HttpResponse, ApiError> {
     let before = ActiveModel { active: app.state.models.load().version.0 };
-    let after = ActiveModel { active: version.0 };
-    caller.changed(before, &after);
+    let change = Change::new(request, app, StatusCode::OK);
+    let entry = move |connection: &mut Connection, version: &ModelVersion| {
+        change.store(connection, before, ActiveModel { active: version.0 })
+    };
     let (reply, answer) = oneshot::channel();
-    let _ = app.recommender.offer(ModelCommand::Activate(version, reply));
+    let _ = app.recommender.offer(ModelCommand::Activate(version, Box::new(entry), reply));
     match answer.await {
-        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(after)),
+        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(ActiveModel { active: version.0 })),
         Ok(Ok(false)) => Err(ApiError::NotFound("this model version")),
         Ok(Err(message)) => Err(ApiError::Conflict(message)),
         Err(_) => Err(ApiError::Unavailable("the recommender does not answer".to_owned())),

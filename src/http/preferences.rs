@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::audited;
 use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
@@ -204,29 +206,25 @@ async fn change_document(
     let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
     stored_by_actor(app, &user).await;
-    let (before, after) = app
-        .state
-        .store
-        .run(move |connection| {
-            crate::store::in_transaction(connection, |connection| {
-                let Some(inner) = users::resolve(connection, &[named])?.pop() else {
-                    return Ok(Err(ApiError::NotFound("this user")));
-                };
-                let before = preferences::get_for_update(connection, inner)?;
-                if !expected.is_empty() && !matches(&expected, &tag(&before)) {
-                    return Ok(Err(ApiError::PreconditionFailed));
-                }
-                match parse(&changed(change, document(&before), wish), &before) {
-                    Ok(after) => {
-                        preferences::put(connection, inner, &after)?;
-                        Ok(Ok((before, after)))
-                    }
-                    Err(error) => Ok(Err(error)),
-                }
-            })
-        })
-        .await??;
-    caller.changed(document(&before), document(&after));
+    let entry = audited::Change::new(request, app, StatusCode::OK);
+    let (before, after) = audited::in_one(app, move |connection| {
+        let Some(inner) = users::resolve(connection, &[named])?.pop() else {
+            return Ok(Err(ApiError::NotFound("this user")));
+        };
+        let before = preferences::get_for_update(connection, inner)?;
+        if !expected.is_empty() && !matches(&expected, &tag(&before)) {
+            return Ok(Err(ApiError::PreconditionFailed));
+        }
+        match parse(&changed(change, document(&before), wish), &before) {
+            Ok(after) => {
+                preferences::put(connection, inner, &after)?;
+                entry.store(connection, document(&before), document(&after))?;
+                Ok(Ok((before, after)))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    })
+    .await?;
     let answer = answer(&after);
     let (before, after) = (Box::new(before), Box::new(after));
     app.registry.happened(&user, Input::PreferencesChanged { before, after });

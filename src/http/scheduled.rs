@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::calls::{Call, is_of_trigger, views};
 use super::describe::{self, Described, May};
@@ -26,7 +28,7 @@ use crate::notify::Message;
 use crate::notify::message::RawMessage;
 use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State};
-use crate::store::{Connection, Fields, calls, in_transaction};
+use crate::store::{Connection, Fields, calls};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
@@ -169,67 +171,61 @@ pub async fn list(
 
 /// Takes one back before its time; what has been sent is taken back with `DELETE /v1/notifications/{id}`.
 pub async fn delete(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     app: web::Data<App>,
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.into_inner();
     let fields = Arc::clone(app.state.store.fields());
-    let taken_back = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let rows = match waiting(connection, &fields, id, Timestamp::now())? {
-                    Ok(row) => vec![row],
-                    Err(error) => return Ok(Err(error)),
-                };
-                let deferred = broadcasts::withdraw(connection, &rows)?;
-                Ok(Ok(TakenBack { rows, deferred }))
-            })
-        })
-        .await??;
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    let taken_back = in_one(&app, move |connection| {
+        let rows = match waiting(connection, &fields, id, Timestamp::now())? {
+            Ok(row) => vec![row],
+            Err(error) => return Ok(Err(error)),
+        };
+        let deferred = broadcasts::withdraw(connection, &rows)?;
+        change.store(connection, (), ())?;
+        Ok(Ok(TakenBack { rows, deferred }))
+    })
+    .await?;
     recall(taken_back, &app.notifier, &app.state.store, &app.registry).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Changes words or time by a merge patch (RFC 7396). A new `send_at` moves `expires_at` along, unless that is given too.
 pub async fn patch(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: With<SendMessages>,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.into_inner();
     let MessagePatch(wish) = MessagePatch::read(&body)?;
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let state = app.clone();
     let fields = Arc::clone(app.state.store.fields());
-    let (due_at, before, view) = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let now = Timestamp::now();
-                let row = match waiting(connection, &fields, id, now)? {
-                    Ok(row) => row,
-                    Err(error) => return Ok(Err(error)),
-                };
-                let before = views(connection, std::slice::from_ref(&row), now)?.pop();
-                let (message, due_at) = match changed(&state, &row, wish, now, lifetime) {
-                    Ok(changed) => changed,
-                    Err(error) => return Ok(Err(error)),
-                };
-                let due_at =
-                    broadcasts::change(connection, &fields, &row, &message, due_at, now + ON_ITS_WAY)?;
-                let row = Broadcast { message, due_at, ..row };
-                let view = views(connection, std::slice::from_ref(&row), now)?.pop();
-                Ok(Ok((row.due_at, before, view)))
-            })
-        })
-        .await??;
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let (due_at, view) = in_one(&app, move |connection| {
+        let now = Timestamp::now();
+        let row = match waiting(connection, &fields, id, now)? {
+            Ok(row) => row,
+            Err(error) => return Ok(Err(error)),
+        };
+        let before = views(connection, std::slice::from_ref(&row), now)?.pop();
+        let (message, due_at) = match changed(&state, &row, wish, now, lifetime) {
+            Ok(changed) => changed,
+            Err(error) => return Ok(Err(error)),
+        };
+        let due_at = broadcasts::change(connection, &fields, &row, &message, due_at, now + ON_ITS_WAY)?;
+        let row = Broadcast { message, due_at, ..row };
+        let view = views(connection, std::slice::from_ref(&row), now)?.pop();
+        change.store(connection, before, &view)?;
+        Ok(Ok((row.due_at, view)))
+    })
+    .await?;
     app.notifier.note_due(due_at);
-    caller.changed(before, &view);
     Ok(HttpResponse::Ok().json(view))
 }
 

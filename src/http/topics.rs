@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -16,7 +18,7 @@ use crate::base::{ExternalId, Timestamp, UserId, json, nearest, suggest_nearest}
 use crate::notify::message::topic_name;
 use crate::privacy::Permission;
 use crate::store::topics::{self, MAX_TOPICS};
-use crate::store::{Connection, in_transaction, users};
+use crate::store::{Connection, users};
 
 /// Most users of one request.
 const MAX_USERS: usize = 10_000;
@@ -139,6 +141,7 @@ pub fn described() -> Vec<Described> {
 
 /// Lets users follow a topic. Users that do not exist are named and not made.
 pub async fn subscribe(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
@@ -146,46 +149,43 @@ pub async fn subscribe(
 ) -> Result<HttpResponse, ApiError> {
     let (topic, named) = (topic(&path)?, parse(&body)?);
     let _steady = app.registry.aliases.steady().await;
-    let answer = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let (known, unknown) = known(connection, named)?;
-                let ids: Vec<UserId> = known.iter().map(|(_, id)| *id).collect();
-                let following = topics::subscribe(connection, &topic, &ids)?;
-                let full = known.into_iter().filter(|(_, id)| !following.contains(id));
-                let full = full.map(|(user, _)| user).collect();
-                let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-                Ok(Subscribed { topic, subscribed: following.len(), unknown, full, subscribers })
-            })
-        })
-        .await?;
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let answer = in_one(&app, move |connection| {
+        let (known, unknown) = known(connection, named)?;
+        let ids: Vec<UserId> = known.iter().map(|(_, id)| *id).collect();
+        let following = topics::subscribe(connection, &topic, &ids)?;
+        let full = known.into_iter().filter(|(_, id)| !following.contains(id));
+        let full = full.map(|(user, _)| user).collect();
+        let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
+        change.store(connection, (), ())?;
+        Ok(Ok(Subscribed { topic, subscribed: following.len(), unknown, full, subscribers }))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Ends that users follow a topic.
 pub async fn unsubscribe(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     _caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let (topic, named) = (topic(&path)?, parse(&body)?);
-    let answer = app
-        .state
-        .store
-        .run(move |connection| {
-            let Some(_) = topics::count(connection, &topic)? else {
-                return Ok(Err(unknown(connection, &topic)?));
-            };
-            let (known, unknown) = known(connection, named)?;
-            let ids: Vec<UserId> = known.into_iter().map(|(_, id)| id).collect();
-            let n = topics::unsubscribe(connection, &topic, &ids)?;
-            let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-            Ok(Ok(Unsubscribed { topic, unsubscribed: n, unknown, subscribers }))
-        })
-        .await??;
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let answer = in_one(&app, move |connection| {
+        let Some(_) = topics::count(connection, &topic)? else {
+            return Ok(Err(unknown(connection, &topic)?));
+        };
+        let (known, unknown) = known(connection, named)?;
+        let ids: Vec<UserId> = known.into_iter().map(|(_, id)| id).collect();
+        let n = topics::unsubscribe(connection, &topic, &ids)?;
+        let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
+        change.store(connection, (), ())?;
+        Ok(Ok(Unsubscribed { topic, unsubscribed: n, unknown, subscribers }))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -244,6 +244,7 @@ pub async fn of_user(
 
 /// A user follows a topic.
 pub async fn follow(
+    request: HttpRequest,
     path: web::Path<(String, String)>,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
@@ -253,37 +254,37 @@ pub async fn follow(
     let _steady = app.registry.aliases.steady().await;
     // It may have been merged meanwhile.
     let user = caller.known(&user, &app)?;
-    let is_followed = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let ids = users::resolve(connection, &[user])?;
-                Ok(!topics::subscribe(connection, &topic, &ids)?.is_empty())
-            })
-        })
-        .await?;
-    match is_followed {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(ApiError::Conflict(format!("a user follows at most {MAX_TOPICS} topics"))),
-    }
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    in_one(&app, move |connection| {
+        let ids = users::resolve(connection, &[user])?;
+        if topics::subscribe(connection, &topic, &ids)?.is_empty() {
+            return Ok(Err(ApiError::Conflict(format!("a user follows at most {MAX_TOPICS} topics"))));
+        }
+        change.store(connection, (), ())?;
+        Ok(Ok(()))
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// A user follows a topic no longer.
 pub async fn unfollow(
+    request: HttpRequest,
     path: web::Path<(String, String)>,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let (user, name) = path.into_inner();
     let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);
-    app.state
-        .store
-        .run(move |connection| match users::find(connection, &user)? {
-            Some(user) => topics::unsubscribe(connection, &topic, &[user]),
-            None => Ok(0),
-        })
-        .await?;
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    in_one(&app, move |connection| {
+        if let Some(user) = users::find(connection, &user)? {
+            topics::unsubscribe(connection, &topic, &[user])?;
+        }
+        change.store(connection, (), ())?;
+        Ok(Ok(()))
+    })
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

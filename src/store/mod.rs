@@ -19,8 +19,8 @@ pub use diesel::PgConnection as Connection;
 /// Encryption of fields.
 pub use encryption::Fields;
 pub use postgres::{
-    MIGRATIONS, Store, StoreError, Writer, in_transaction, link, process_stands_back, thread_stands_back,
-    without_time_limit,
+    Along, MIGRATIONS, Store, StoreError, Writer, in_transaction, link, process_stands_back,
+    thread_stands_back, without_time_limit,
 };
 pub use reports::{
     call_progress, conversions, experiments, export, limits, new_conversions, outcomes, personal_data,

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tidings::base::Timestamp;
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
@@ -183,4 +184,175 @@ fn a_change_of_who_may_do_what_is_not_there_without_its_entry() {
     let told = entries(&mut anna, "action=DELETE");
     assert_eq!((told.len(), &told[0]["status"]), (2, &json!(204)), "once each");
     assert!(tidings(&database, &["audit", "verify"]).0);
+}
+
+/// A request that changes something.
+type Asked = (&'static str, String, Value);
+
+fn ask(http: &mut Http, (method, path, body): &Asked) -> (u16, String) {
+    let answer = match *method {
+        "POST" => http.post(path, body),
+        "PATCH" => http.patch(path, body),
+        _ if body.is_null() => http.send(method, path, "", b"").unwrap(),
+        "PUT" => http.put(path, body),
+        _ => http.delete_with(path, body),
+    };
+    (answer.status, answer.body)
+}
+
+/// Makes what changes are of: a definition, a webhook, users with a topic and a message, a visitor, an item, a message that waits.
+fn furnish(anna: &mut Http) -> [String; 2] {
+    assert_eq!(anna.put("/admin/templates/sale", &template("sale", "One")).status, 200);
+    let webhook = json!({"url": "https://shop.example/hooks", "events": ["message.converted"]});
+    let webhook = anna.post("/v1/webhooks", &webhook);
+    assert_eq!(webhook.status, 201, "{}", webhook.body);
+    for user in ["17", "18", "anon-1"] {
+        let path = format!("/v1/users/{user}/preferences");
+        assert_eq!(anna.patch(&path, &json!({"locale": "de"})).status, 200);
+    }
+    assert_eq!(ask(anna, &("PUT", "/v1/users/17/topics/vinyl".into(), Value::Null)).0, 204);
+    let item = json!({"item_id": 1, "title": "A", "embedding": [1.0, 0.5]});
+    assert_eq!(anna.put("/v1/items", &item).status, 200);
+    let now = json!({"user_id": 17, "title": "Now", "priority": "transactional"});
+    assert_eq!(anna.post("/v1/notifications", &now).status, 202);
+    let month = Timestamp::now().plus_days(30.0);
+    let later = json!({"user_ids": [17, 18], "title": "Later", "send_at": month});
+    let later = anna.post("/v1/notifications", &later);
+    assert_eq!(later.status, 202, "{}", later.body);
+    wait_for("the message", || anna.get("/v1/users/17/inbox").json()["unread"] == 1);
+    let id = |answer: &Value, name: &str| answer[name].as_str().unwrap().to_owned();
+    [id(&webhook.json(), "webhook_id"), id(&later.json(), "id")]
+}
+
+/// Changes of every kind of data, those that end something last.
+fn changes(webhook: &str, message: &str) -> Vec<Asked> {
+    let (webhook, message) = (format!("/v1/webhooks/{webhook}"), format!("/v1/notifications/{message}"));
+    let user = |rest: &str| format!("/v1/users/17/{rest}");
+    let consent = json!({"purpose": "marketing", "granted": true, "source": "desk", "text_version": "1"});
+    let another = json!({"url": "https://shop.example/more", "events": ["message.converted"]});
+    vec![
+        ("PUT", "/admin/templates/sale".into(), template("sale", "Two")),
+        ("POST", "/admin/templates/sale/activate".into(), json!({"version": 1})),
+        ("POST", "/admin/templates/sale/pause".into(), Value::Null),
+        ("POST", "/v1/webhooks".into(), another),
+        ("PATCH", webhook.clone(), json!({"description": "changed"})),
+        ("POST", format!("{webhook}/test"), Value::Null),
+        ("POST", format!("{webhook}/rotate"), Value::Null),
+        ("DELETE", webhook, Value::Null),
+        ("POST", user("consent"), consent),
+        ("POST", user("mute"), json!({"of": "brand", "name": "Acme"})),
+        ("PATCH", user("preferences"), json!({"locale": "fr"})),
+        ("PUT", user("preferences"), json!({"locale": "it"})),
+        ("PUT", user("topics/tapes"), Value::Null),
+        ("DELETE", user("topics/vinyl"), Value::Null),
+        ("PUT", "/v1/topics/vinyl/subscribers".into(), json!({"user_ids": [18]})),
+        ("DELETE", "/v1/topics/vinyl/subscribers".into(), json!({"user_ids": [18]})),
+        ("POST", user("inbox/read"), json!({"all": true})),
+        (
+            "POST",
+            "/v1/triggers/order_status".into(),
+            json!({"user_ids": [17], "event": {"status": "shipped"}}),
+        ),
+        ("PATCH", message.clone(), json!({"title": "Changed"})),
+        ("POST", format!("{message}/pause"), Value::Null),
+        ("POST", format!("{message}/resume"), Value::Null),
+        ("DELETE", message, Value::Null),
+        ("PUT", "/v1/items".into(), json!([{"item_id": 1, "title": "B"}, {"item_id": 2, "title": "C"}])),
+        ("DELETE", "/v1/embeddings".into(), Value::Null),
+        ("DELETE", "/v1/items/1".into(), Value::Null),
+        ("POST", user("merge"), json!({"anonymous_id": "anon-1"})),
+        ("DELETE", "/v1/users/18".into(), Value::Null),
+    ]
+}
+
+/// Digests of what changes are made in.
+fn digests(database: &TestDatabase) -> Vec<(&'static str, i64)> {
+    let whole = [
+        "definitions",
+        "webhook_endpoints",
+        "webhook_deliveries",
+        "consents",
+        "user_preferences",
+        "topic_subscribers",
+        "broadcasts",
+        "outbox",
+        "held_messages",
+        "items",
+        "erasures",
+        "tombstones",
+        "(SELECT notification_id, read_at FROM notifications)",
+        "(SELECT external_id, merged_into FROM users)",
+    ];
+    let digest = |rows: &'static str| {
+        let text = format!("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint AS n FROM {rows} t");
+        (rows, database.count(&text))
+    };
+    whole.map(digest).to_vec()
+}
+
+#[test]
+fn no_change_is_there_without_its_entry_and_each_has_one() {
+    let (database, server) = start();
+    let mut anna = admin(&server, "anna");
+    let [webhook, message] = furnish(&mut anna);
+    let all = changes(&webhook, &message);
+    // Readings are added beside their answers.
+    let readings = "SELECT count(*) AS n FROM audit_log WHERE action LIKE 'GET %'";
+    wait_for("the entry of the reading", || database.count(readings) >= 1);
+    wait_for("the outbox", || database.count("SELECT count(*) AS n FROM outbox") == 1);
+    let before = digests(&database);
+    database.execute("ALTER TABLE audit_log ADD CONSTRAINT none CHECK (status >= 300) NOT VALID").unwrap();
+    // Nothing is paused yet.
+    for asked in all.iter().filter(|(_, path, _)| !path.ends_with("/resume")) {
+        let (status, body) = ask(&mut anna, asked);
+        assert!(status >= 500, "{asked:?}: {status} {body}");
+        assert_eq!(digests(&database), before, "{asked:?}");
+    }
+    database.execute("ALTER TABLE audit_log DROP CONSTRAINT none").unwrap();
+    for asked in &all {
+        let entries = || database.count("SELECT count(*) AS n FROM audit_log WHERE status < 300");
+        let before = entries();
+        let (status, body) = ask(&mut anna, asked);
+        assert!(status < 300, "{asked:?}: {status} {body}");
+        assert_eq!(entries(), before + 1, "{asked:?}");
+    }
+    assert_ne!(digests(&database), before);
+    assert!(tidings(&database, &["audit", "verify"]).0);
+}
+
+#[test]
+fn a_command_changes_nothing_without_its_entry() {
+    let (database, _server) = start();
+    let made = tidings(&database, &["keys", "create", "shop"]);
+    assert!(made.0, "{}", made.1);
+    assert!(tidings(&database, &["people", "add", "ben", "--role", "viewer"]).0);
+    let listed = || {
+        tidings(&database, &["keys", "list", "--json"]).1
+            + &tidings(&database, &["people", "list", "--json"]).1
+    };
+    let before = listed();
+    let key: Value = serde_json::from_str(before.lines().next().unwrap()).unwrap();
+    let revoke = ["keys", "revoke", key["key_id"].as_str().unwrap()];
+    let all: [&[&str]; 5] = [
+        &["keys", "create", "more"],
+        &revoke,
+        &["people", "add", "carl", "--role", "viewer"],
+        &["people", "role", "ben", "operator"],
+        &["people", "disable", "ben"],
+    ];
+    database
+        .execute("ALTER TABLE audit_log ADD CONSTRAINT none CHECK (role <> 'command_line') NOT VALID")
+        .unwrap();
+    for arguments in all {
+        let (done, text) = tidings(&database, arguments);
+        assert!(!done, "{arguments:?}: {text}");
+    }
+    assert_eq!(listed(), before);
+    database.execute("ALTER TABLE audit_log DROP CONSTRAINT none").unwrap();
+    for arguments in all {
+        let (done, text) = tidings(&database, arguments);
+        assert!(done, "{arguments:?}: {text}");
+    }
+    assert_ne!(listed(), before);
+    assert_eq!(database.count("SELECT count(*) AS n FROM audit_log WHERE role = 'command_line'"), 7);
 }

@@ -285,3 +285,36 @@ fn the_command_line_does_the_same_and_a_running_server_follows() {
     );
     assert!(run(&["list", "--json"], "").1.lines().all(|line| line.starts_with('{')));
 }
+
+#[test]
+fn nobody_joins_signs_in_or_out_without_an_entry_of_the_audit_log() {
+    let (database, mut server) = start(&["limits.failures_per_min=0"]);
+    let link = first_link(&mut server);
+    add(&database, "ben", "viewer");
+    let mut ben = signed_in(&server, "ben");
+    let join = json!({"link": link, "name": "anna", "password": PASSWORD});
+    let new = json!({"password": PASSWORD, "new_password": "another sentence of mine"});
+    database.execute("ALTER TABLE audit_log ADD CONSTRAINT none CHECK (status >= 300) NOT VALID").unwrap();
+    let all = [
+        server.http().post("/v1/people/join", &join),
+        sign_in(&mut server.http(), "ben", PASSWORD),
+        ben.post("/v1/people/password", &new),
+        ben.post("/v1/people/sign-out-everywhere", &Value::Null),
+    ];
+    assert!(all.iter().all(|answer| answer.status == 503), "{:?}", all.map(|answer| answer.body));
+    assert!(all.iter().all(|answer| answer.header("set-cookie").is_none()));
+    database.execute("ALTER TABLE audit_log DROP CONSTRAINT none").unwrap();
+    let count = |rows: &str| database.count(&format!("SELECT count(*) AS n FROM {rows}"));
+    assert_eq!((count("people"), count("person_sessions")), (1, 1));
+    assert_eq!(ben.get("/v1/people/me").status, 200, "neither signed out nor with a new password");
+    let done =
+        |path: &str| count(&format!("audit_log WHERE action = 'POST /v1/people/{path}' AND status = 200"));
+    assert_eq!(server.http().post("/v1/people/join", &join).status, 200, "the link is good still");
+    let signed_in = sign_in(&mut ben, "ben", PASSWORD);
+    keep(&mut ben, &signed_in);
+    let changed = ben.post("/v1/people/password", &new);
+    keep(&mut ben, &changed);
+    assert_eq!(ben.post("/v1/people/sign-out-everywhere", &Value::Null).json()["ended"], 1);
+    assert_eq!(["join", "sign-in", "password", "sign-out-everywhere"].map(done), [1, 2, 1, 1]);
+    assert_eq!(count("audit_log WHERE actor = 'ben' AND role = 'viewer' AND status = 200"), 4);
+}

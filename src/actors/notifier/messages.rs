@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Message;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -10,8 +11,8 @@ use crate::actors::mailbox::Mailbox;
 use crate::actors::send::Offer;
 use crate::base::Timestamp;
 use crate::notify::message::Audience;
-use crate::store::idempotency;
 use crate::store::outbox::{Accepted, Submission};
+use crate::store::{Along, idempotency};
 
 /// Receiver of the answer to a [`Submit`].
 pub type Reply = oneshot::Sender<Result<Submitted, SubmitError>>;
@@ -44,6 +45,8 @@ pub struct Switch {
     pub broadcasts: Vec<Uuid>,
     /// To go on, or to stand still.
     pub to: Going,
+    /// Work in the same transaction, done once.
+    pub along: Mutex<Option<Along<Going>>>,
     /// Receiver of the answer.
     pub reply: oneshot::Sender<Result<(), SubmitError>>,
 }
@@ -123,9 +126,15 @@ impl Mailbox<NotifierMessage> {
     }
 
     /// Pauses or resumes broadcasts; comes back when that is stored, and no more of what is paused is handed out.
-    pub async fn switch(&self, broadcasts: Vec<Uuid>, to: Going) -> Result<(), SubmitError> {
+    pub async fn switch(
+        &self,
+        broadcasts: Vec<Uuid>,
+        to: Going,
+        along: Along<Going>,
+    ) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
-        match self.offer(NotifierMessage::Switch(Switch { broadcasts, to, reply })) {
+        let along = Mutex::new(Some(along));
+        match self.offer(NotifierMessage::Switch(Switch { broadcasts, to, along, reply })) {
             Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
             Offer::Full(_) => Err(SubmitError::Overloaded),
             Offer::Closed(_) => Err(SubmitError::Unavailable),

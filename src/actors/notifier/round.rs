@@ -241,6 +241,9 @@ impl Round {
 
     /// Parked messages, in a row for each batch that they were taken from.
     fn parked_rows(&self) -> Vec<OutboxRow> {
+            if let Some(along) = switch.along.lock().take() {
+                along(connection, &switch.to)?;
+            }
         let mut rows: HashMap<i64, OutboxRow> = HashMap::new();
         for turn in &self.parked {
             let row = rows

@@ -26,7 +26,7 @@ use crate::recommend::train::TrainError;
 use crate::state::AppState;
 use crate::state::changed_items::Watch;
 use crate::store::jobs::{self, JobRow};
-use crate::store::{models, thread_stands_back};
+use crate::store::{Along, in_transaction, models, thread_stands_back};
 use crate::telemetry::{Count, Gauge, Ratio};
 
 /// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
@@ -160,6 +160,7 @@ impl RecommenderActor {
     fn activate(
         &mut self,
         version: ModelVersion,
+        along: Along<ModelVersion>,
         reply: oneshot::Sender<Result<bool, String>>,
         context: &mut Context<Self>,
     ) {
@@ -175,7 +176,10 @@ impl RecommenderActor {
                     if let Ok(model) = &mut model {
                         model.version = version;
                         state.bring_up_to_date(connection, model)?;
-                        models::activate(connection, version)?;
+                        in_transaction(connection, |connection| {
+                            models::activate(connection, version)?;
+                            along(connection, &version)
+                        })?;
                         state.begin_recount(connection)?;
                     }
                     Ok(Some(model))
@@ -238,7 +242,7 @@ impl Handler<ModelCommand> for RecommenderActor {
                 let job = self.retrain(context);
                 let _ = reply.send(job);
             }
-            ModelCommand::Activate(version, reply) => self.activate(version, reply, context),
+            ModelCommand::Activate(version, along, reply) => self.activate(version, along, reply, context),
         }
     }
 }

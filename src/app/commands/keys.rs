@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{note, say};
+use super::{noted, say};
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
 use crate::base::{Timestamp, nearest};
@@ -97,10 +97,13 @@ fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     let (key, text) =
         new.make(now).map_err(|(field, message)| Usage::error(format!("{field}: {message}")))?;
     let hint = api_key::hint(&text);
-    if !store.run_blocking(|connection| api_keys::insert(connection, &key, &hint, "operator"))? {
+    let made = noted(store, "keys create", |connection| {
+        let made = api_keys::insert(connection, &key, &hint, "operator")?;
+        Ok((made.then(|| format!("{} {}", key.id, key.name)), made))
+    })?;
+    if !made {
         bail!("there are {} keys already; revoke one first", api_keys::MAX_KEYS);
     }
-    note(store, "keys create", &format!("{} {}", key.id, key.name))?;
     say(&text)
 }
 
@@ -137,9 +140,12 @@ fn rights(key: &ApiKey) -> String {
 }
 
 fn revoke(store: &Store, id: Uuid) -> anyhow::Result<()> {
-    if !store.run_blocking(|connection| api_keys::revoke(connection, id, "operator"))? {
+    let revoked = noted(store, "keys revoke", |connection| {
+        let revoked = api_keys::revoke(connection, id, "operator")?;
+        Ok((revoked.then(|| id.to_string()), revoked))
+    })?;
+    if !revoked {
         bail!("no key has the id {id}, or it is revoked");
     }
-    note(store, "keys revoke", &id.to_string())?;
     say(&format!("revoked {id}"))
 }

@@ -36,12 +36,29 @@ mod uplift_report;
 use std::io::Write;
 
 use crate::state::audit::of_command;
-use crate::store::{Store, audit as audit_log};
+use crate::store::{Connection, Store, StoreError, audit as audit_log, in_transaction};
 
-/// Adds a command that changed or read much to the audit log.
+/// Adds a command that read much, or does its work in many steps, to the audit log.
 pub fn note(store: &Store, command: &str, object: &str) -> anyhow::Result<()> {
-    let entry = of_command(command, object);
-    Ok(store.run_blocking(|connection| audit_log::append(connection, &[entry]))?)
+    Ok(store.run_blocking(|connection| audit_log::append(connection, &[of_command(command, object)]))?)
+}
+
+/// Runs a change and adds it to the audit log in one transaction. `change` answers the object of the entry with its result; without
+/// an object nothing was changed.
+pub fn noted<T>(
+    store: &Store,
+    command: &str,
+    change: impl FnOnce(&mut Connection) -> Result<(Option<String>, T), StoreError>,
+) -> Result<T, StoreError> {
+    store.run_blocking(|connection| {
+        in_transaction(connection, |connection| {
+            let (object, result) = change(connection)?;
+            if let Some(object) = object {
+                audit_log::append(connection, &[of_command(command, &object)])?;
+            }
+            Ok(result)
+        })
+    })
 }
 
 /// A line on standard output: the only thing a script reads.

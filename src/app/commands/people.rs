@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use rand::RngExt;
 
-use super::{note, say};
+use super::{noted, say};
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
 use crate::base::Timestamp;
@@ -93,8 +93,8 @@ pub fn run(config: &Config, action: &PeopleAction) -> anyhow::Result<()> {
         PeopleAction::Enable { name } => change(store, "enable", name, None, Some(false)),
         PeopleAction::Password { name, password } => {
             let row = find(store, name)?;
-            set_password(config, store, &row, password)?;
-            note(store, "people password", &row.person.name)
+            let password = read_password(password, &row.person.name)?;
+            give_password(config, store, &row, password, true)
         }
         PeopleAction::Role { name, role } => change(store, "role", name, Some(*role), None),
     }
@@ -110,20 +110,12 @@ fn add(config: &Config, store: &Store, name: &str, role: Role, source: &Password
     let name = sign_in::name(name).map_err(Usage::error)?;
     // Refused before there is an account.
     let password = read_password(source, &name)?;
-    let made = store.run_blocking(|connection| people::add(connection, &name, role, BY))?;
+    let made = noted(store, "people add", |connection| {
+        let made = people::add(connection, &name, role, BY)?;
+        Ok((made.as_ref().map(|_| format!("{name} {}", role.name())), made))
+    })?;
     let row = made.with_context(|| format!("there is somebody of the name {name} already"))?;
-    note(store, "people add", &format!("{name} {}", role.name()))?;
-    give_password(config, store, &row, password)
-}
-
-fn set_password(
-    config: &Config,
-    store: &Store,
-    row: &PersonRow,
-    source: &PasswordArgs,
-) -> anyhow::Result<()> {
-    let password = read_password(source, &row.person.name)?;
-    give_password(config, store, row, password)
+    give_password(config, store, &row, password, false)
 }
 
 /// The password of standard input, checked.
@@ -138,22 +130,27 @@ fn read_password(source: &PasswordArgs, name: &str) -> anyhow::Result<Option<Str
     Ok(Some(text))
 }
 
-/// Sets the password, or prints a link that does.
+/// Sets the password, or prints a link that does. `alone`: it is the whole change, with an entry of its own.
 fn give_password(
     config: &Config,
     store: &Store,
     row: &PersonRow,
     password: Option<String>,
+    alone: bool,
 ) -> anyhow::Result<()> {
-    let id = row.person.id;
+    let (id, object) = (row.person.id, alone.then(|| row.person.name.clone()));
     if let Some(password) = password {
         let salt = rand::rng().random::<[u8; SALT_BYTES]>();
         let hash = password::hash(&password, &salt).context("the password can't be hashed")?;
-        store.run_blocking(|connection| people::set_password(connection, id, &hash))?;
+        noted(store, "people password", |connection| {
+            Ok((object, people::set_password(connection, id, &hash)?))
+        })?;
         return say(&format!("the password of {} is set", row.person.name));
     }
     let (secret, hash, until) = new_link(config.people.link_h, Timestamp::now());
-    store.run_blocking(|connection| people::add_link(connection, &hash, Some(id), until))?;
+    noted(store, "people password", |connection| {
+        Ok((object, people::add_link(connection, &hash, Some(id), until)?))
+    })?;
     say(&address_of_link(config, &secret))
 }
 
@@ -188,16 +185,19 @@ fn change(
     disabled: Option<bool>,
 ) -> anyhow::Result<()> {
     let id = find(store, name)?.person.id;
-    match store.run_blocking(|connection| people::change(connection, id, role, disabled))? {
+    let changed = noted(store, &format!("people {what}"), |connection| {
+        let changed = people::change(connection, id, role, disabled)?;
+        let object = match &changed {
+            Changed::Done(rows) => Some(format!("{} {}", rows.1.person.name, rows.1.person.role.name())),
+            Changed::Unknown | Changed::LastAdmin => None,
+        };
+        Ok((object, changed))
+    })?;
+    match changed {
         Changed::Unknown => bail!("there is nobody of the name {name}"),
         Changed::LastAdmin => bail!("{name} is the last administrator: make somebody else one first"),
         Changed::Done(rows) => {
             let (_, after) = *rows;
-            note(
-                store,
-                &format!("people {what}"),
-                &format!("{} {}", after.person.name, after.person.role.name()),
-            )?;
             let state = if after.disabled_at.is_some() { ", disabled" } else { "" };
             say(&format!("{} {}{state}", after.person.name, after.person.role.name()))
         }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::sheet::{Cell, FormArgs, Sheet, until_closed};
-use super::{note, say};
+use super::{noted, say};
 use crate::app::database::{Database, Sharing, open};
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
@@ -51,15 +51,12 @@ fn erase(config: &Config, database: &Database, user: &str) -> anyhow::Result<()>
     let now = Timestamp::now();
     let until = now.plus_days(f64::from(config.privacy.tombstone_days));
     let new = NewErasure { id: Uuid::now_v7(), user: user.clone(), by: "operator", now, until };
-    let noted = database.store.run_blocking(move |connection| {
-        let Some(id) = erasures::request(connection, &new)? else { return Ok(None) };
+    let noted = noted(&database.store, "privacy erase", |connection| {
+        let Some(id) = erasures::request(connection, &new)? else { return Ok((None, None)) };
         let receipt = erasures::receipt(connection, id, now)?;
-        Ok(receipt.map(|receipt| (id, receipt.pseudonym)))
+        Ok((receipt.map(|receipt| receipt.pseudonym), Some(id)))
     })?;
-    let Some((id, pseudonym)) = noted else {
-        bail!("nothing names the user {user}: there is nothing to erase")
-    };
-    note(&database.store, "privacy erase", &pseudonym)?;
+    let Some(id) = noted else { bail!("nothing names the user {user}: there is nothing to erase") };
     say(&format!("{id}: the id is refused from now on; GET /v1/erasures/{id} says how far the erasure is"))
 }
 

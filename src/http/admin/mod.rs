@@ -3,7 +3,8 @@
 mod answers;
 mod figures;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use self::answers::{
     Sessions, Started, Users,
 };
 pub use self::figures::{DemoMode, SlowCache, metrics};
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::dto;
 use super::error::ApiError;
@@ -172,23 +174,26 @@ pub async fn cancel(
 
 /// Says that a user is no robot. What they did is learnt from again; a rate that no person has flags them anew.
 pub async fn lift_robot(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     let named = user.clone();
-    let lifted = app
-        .state
-        .store
-        .run(move |connection| {
-            let Some(inner) = store::users::find(connection, &named)? else { return Ok(false) };
-            store::robots::lift(connection, inner)
-        })
-        .await?;
-    if !lifted {
-        return Err(ApiError::NotFound("a robot of this name"));
-    }
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    in_one(&app, move |connection| {
+        let lifted = match store::users::find(connection, &named)? {
+            Some(inner) => store::robots::lift(connection, inner)?,
+            None => false,
+        };
+        if !lifted {
+            return Ok(Err(ApiError::NotFound("a robot of this name")));
+        }
+        change.store(connection, (), ())?;
+        Ok(Ok(()))
+    })
+    .await?;
     log::info!("robot lifted user_id={user} by={}", caller.name());
     app.registry.happened(&user, Input::RobotLifted);
     Ok(HttpResponse::NoContent().finish())

@@ -1,5 +1,6 @@
 //! Changes of definitions: a new version, an activation, a pause.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,12 +13,13 @@ use crate::base::json;
 use crate::decide::Input;
 use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
 use crate::decide::definitions::DefinitionState;
+use crate::http::audited;
 use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::http::permit::{EditDefinitions, With};
 use crate::http::query;
-use crate::store::definitions;
+use crate::store::definitions::{self, DefinitionRow};
 use crate::store::{Connection, StoreError, in_transaction};
 
 /// State in which a definition is to be stored.
@@ -74,7 +76,7 @@ pub async fn put(
         app.state.store.run(checked).await??;
         return Ok(HttpResponse::Ok().json(Taken::Checked(Valid { valid: true })));
     }
-    let stored = apply(change, kind, name, &app, &caller).await?;
+    let stored = apply(change, kind, name, &request, &app, &caller).await?;
     Ok(HttpResponse::Ok().json(Taken::Stored(stored)))
 }
 
@@ -96,18 +98,20 @@ pub async fn activate(
     };
     let asked: ActivateQuery = query::read(&request)?;
     let version = asked.version.or(also.unwrap_or_default().version);
-    Ok(HttpResponse::Ok().json(apply(Change::Activate(version), kind, name, &app, &caller).await?))
+    let active = apply(Change::Activate(version), kind, name, &request, &app, &caller).await?;
+    Ok(HttpResponse::Ok().json(active))
 }
 
 /// Switches the version in force off, until one is activated again; refused while others use it.
 pub async fn pause(
     path: web::Path<(Kind, String)>,
+    request: HttpRequest,
     app: web::Data<App>,
     _body: Body,
     caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
     let (kind, name) = path.into_inner();
-    Ok(HttpResponse::Ok().json(apply(Change::Pause, kind, name, &app, &caller).await?))
+    Ok(HttpResponse::Ok().json(apply(Change::Pause, kind, name, &request, &app, &caller).await?))
 }
 
 /// The version to store, checked against all others; `None` if nothing would change.
@@ -167,18 +171,19 @@ fn refused(error: HistoryError, kind: Kind) -> ApiError {
     }
 }
 
-/// Checks and stores a change under one lock, and reads the definitions again.
+/// Checks and stores a change with its entry of the audit log under one lock, and reads the definitions again.
 async fn apply(
     change: Change,
     kind: Kind,
     name: String,
+    request: &HttpRequest,
     app: &web::Data<App>,
     caller: &Caller,
 ) -> Result<DefinitionView, ApiError> {
-    let by = caller.name();
+    let (by, entry) = (caller.name(), audited::Change::new(request, app, StatusCode::OK));
     let shipped = shipped_of(kind, &name, app);
+    let default = shipped.as_ref().map(|body| shipped_view(&name, body));
     let writer = app.clone();
-    let asked = name.clone();
     let work = move |connection: &mut Connection| {
         let outcome = in_transaction(connection, |connection| {
             definitions::lock(connection)?;
@@ -188,22 +193,24 @@ async fn apply(
             };
             let rows = definitions::history(connection, kind.stored(), &name)?;
             let before = rows.into_iter().find(|row| row.definition.state != DefinitionState::Draft);
-            let Some(new) = new else { return Ok(Ok((before.clone(), before))) };
-            definitions::put(connection, kind.stored(), &name, &new, &by).map(|row| Ok((before, Some(row))))
+            let after = match new {
+                Some(new) => Some(definitions::put(connection, kind.stored(), &name, &new, &by)?),
+                None => before.clone(),
+            };
+            let shown = |row: &Option<DefinitionRow>| row.as_ref().map(|row| view(row, shipped.as_ref()));
+            let answer = shown(&after);
+            entry.store(connection, shown(&before), &answer)?;
+            Ok(Ok(answer))
         })?;
         if outcome.is_ok() {
             writer.state.read_definitions(connection)?;
         }
         Ok(outcome)
     };
-    let (before, row) = app.state.store.run(work).await??;
+    let answer = app.state.store.run(work).await??;
     for entry in app.registry.entries() {
         // An actor whose mailbox is full looks at the rules after its next event anyway.
         entry.happened(Input::DefinitionsChanged);
     }
-    let shown = |row: Option<_>| row.map(|row| view(&row, shipped.as_ref()));
-    let (before, answer) = (shown(before), shown(row));
-    caller.changed(before, &answer);
-    let answer = answer.or_else(|| shipped.map(|body| shipped_view(&asked, &body)));
-    answer.ok_or(ApiError::NotFound("this definition"))
+    answer.or(default).ok_or(ApiError::NotFound("this definition"))
 }

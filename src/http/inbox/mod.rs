@@ -5,6 +5,7 @@ mod forms;
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -13,6 +14,7 @@ pub use self::forms::described;
 use self::forms::{
     ChangeBody, InboxChanged, InboxMessage, InboxPage, PageQuery, ReadBody, SeenBody, SnoozeBody,
 };
+use super::audited::{self, in_one};
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
@@ -25,7 +27,7 @@ use crate::deliver::{Change, Input, Withdrawal};
 use crate::http::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
 use crate::store::broadcasts::{self, State};
 use crate::store::inbox::{self, Outcome, Page, Part};
-use crate::store::{Connection, Fields, StoreError, in_transaction, outbox, users};
+use crate::store::{Connection, Fields, StoreError, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
@@ -92,73 +94,80 @@ fn wanted(query: &str) -> Result<Page, ApiError> {
 
 /// Marks messages, or all of them, as read.
 pub async fn read(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, to_read(&body)).await
+    carry_out(&request, &path, &app, &caller, to_read(&body)).await
 }
 
 /// Puts messages back into the inbox, as ones that were not opened.
 pub async fn unread(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Unread)).await
+    carry_out(&request, &path, &app, &caller, named(&body, Change::Unread)).await
 }
 
 /// Puts messages into the archive.
 pub async fn archive(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Archive)).await
+    carry_out(&request, &path, &app, &caller, named(&body, Change::Archive)).await
 }
 
 /// Puts messages back into the inbox, as ones that were opened.
 pub async fn unarchive(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Unarchive)).await
+    carry_out(&request, &path, &app, &caller, named(&body, Change::Unarchive)).await
 }
 
 /// Deletes messages for good.
 pub async fn delete(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Delete)).await
+    carry_out(&request, &path, &app, &caller, named(&body, Change::Delete)).await
 }
 
 /// Takes messages out of the inbox until a moment.
 pub async fn snooze(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, to_snooze(&body)).await
+    carry_out(&request, &path, &app, &caller, to_snooze(&body)).await
 }
 
 /// Marks everything up to an offset as seen.
 pub async fn seen(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = parse(&body).map(|SeenBody { up_to }| Wish::Seen(up_to));
-    carry_out(&path, &app, &caller, wish).await
+    carry_out(&request, &path, &app, &caller, wish).await
 }
 
 /// Change that a request asks for.
@@ -212,6 +221,7 @@ fn checked(ids: Vec<NotificationId>) -> Result<Vec<NotificationId>, ApiError> {
 /// Stores a change, tells the user's actor, and answers with the counts that connections know. Who may not change it is refused before
 /// anything is said of the body.
 async fn carry_out(
+    request: &HttpRequest,
     path: &str,
     app: &App,
     caller: &Caller,
@@ -220,18 +230,18 @@ async fn carry_out(
     let (user, wish) = (caller.user(path, app)?, wish?);
     let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
-    let stored = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let Some(user) = users::find(connection, &named)? else {
-                    return Ok(Err(ApiError::NotFound("this user")));
-                };
-                store(connection, user, wish)
-            })
-        })
-        .await??;
+    let entry = audited::Change::new(request, app, StatusCode::OK);
+    let stored = in_one(app, move |connection| {
+        let Some(user) = users::find(connection, &named)? else {
+            return Ok(Err(ApiError::NotFound("this user")));
+        };
+        let stored = store(connection, user, wish)?;
+        if stored.is_ok() {
+            entry.store(connection, (), ())?;
+        }
+        Ok(stored)
+    })
+    .await?;
     let Stored { changed, not_found, input, counts } = stored;
     tell(app, &user, input);
     drop(order);
@@ -288,6 +298,7 @@ enum TakenBack {
 /// `DELETE /v1/notifications/{id}`: takes a message, or all messages of a request, back, from the inbox and from every open page,
 /// or before their time.
 pub async fn withdraw(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _caller: With<SendMessages>,
@@ -296,12 +307,15 @@ pub async fn withdraw(
         ApiError::invalid("bad_id", Some("notification_id"), "the id of a message or of a request is a UUID")
     })?;
     let fields = Arc::clone(app.state.store.fields());
-    let taken_back = app
-        .state
-        .store
-        .run(move |connection| take_back(connection, &fields, id))
-        .await?
-        .ok_or(ApiError::NotFound("this message, or it was taken back before,"))?;
+    let entry = audited::Change::new(&request, &app, StatusCode::NO_CONTENT);
+    let taken_back = in_one(&app, move |connection| {
+        let Some(taken_back) = take_back(connection, &fields, id)? else {
+            return Ok(Err(ApiError::NotFound("this message, or it was taken back before,")));
+        };
+        entry.store(connection, (), ())?;
+        Ok(Ok(taken_back))
+    })
+    .await?;
     match taken_back {
         TakenBack::Message(owner) => tell(&app, &owner, Input::Withdrawn(NotificationId(id))),
         TakenBack::Waiting => {}
@@ -324,15 +338,13 @@ fn take_back(
     if outbox::take_back(connection, message, now + ON_ITS_WAY)? {
         return Ok(Some(TakenBack::Waiting));
     }
-    in_transaction(connection, |connection| {
-        let mut rows = broadcasts::lock(connection, fields, id)?;
-        rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent | State::Paused));
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let deferred = broadcasts::withdraw(connection, &rows)?;
-        Ok(Some(TakenBack::Broadcasts(recall::TakenBack { rows, deferred })))
-    })
+    let mut rows = broadcasts::lock(connection, fields, id)?;
+    rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent | State::Paused));
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let deferred = broadcasts::withdraw(connection, &rows)?;
+    Ok(Some(TakenBack::Broadcasts(recall::TakenBack { rows, deferred })))
 }
 
 fn tell(app: &App, user: &ExternalId, input: Input) {

@@ -18,7 +18,7 @@ use crate::http::session_cookie::{self, Line};
 use crate::privacy::oidc::OidcError;
 use crate::privacy::sign_in::is_same;
 use crate::state::oidc::LASTS;
-use crate::store::people;
+use crate::store::{Connection, people};
 
 /// Parameters with which a provider sends the browser back.
 #[derive(Deserialize, IntoParams)]
@@ -179,15 +179,15 @@ async fn finish(
     };
     let person = identity.oidc.finish(&config.oidc, &config.auth, &attempt, code).await?;
     let issuer = config.oidc.issuer.clone();
-    let stored = app.state.store.run(move |connection| {
+    let stored = move |connection: &mut Connection| {
         people::of_provider(connection, &issuer, &person.subject, &person.name, person.role)
-    });
+    };
     let refused = || {
         let message =
             "Your account is disabled, or somebody else has your name here. Ask whoever runs this server.";
         Failed::new(StatusCode::FORBIDDEN, message)
     };
-    let person = stored.await.map_err(ApiError::from)?.ok_or_else(refused)?;
-    let (cookie, _) = begin(request, app, line, person).await?;
+    let begun = begin(request, app, line, StatusCode::SEE_OTHER, stored).await?;
+    let (cookie, _) = begun.ok_or_else(refused)?;
     Ok((line, cookie))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::SET_COOKIE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use super::parse;
 use super::sign_in::{begin, checked, line};
 use crate::actors::App;
 use crate::base::Timestamp;
+use crate::http::audited::Change;
 use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::describe::{self, Described, May};
@@ -23,7 +25,7 @@ use crate::http::session_cookie::{self, Line};
 use crate::privacy::sign_in::csrf_token;
 use crate::state::sign_ins::SignInError;
 use crate::store::person_sessions::SessionRow;
-use crate::store::{people, person_sessions};
+use crate::store::{Connection, in_transaction, people, person_sessions};
 
 /// A session as its person sees it.
 #[derive(Serialize, ToSchema)]
@@ -102,9 +104,8 @@ pub async fn me(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Ht
 /// Lists the own sessions, the latest first.
 pub async fn sessions(app: web::Data<App>, caller: SignedIn) -> Result<HttpResponse, ApiError> {
     let (person, current) = (caller.person, caller.session);
-    let read = move |connection: &mut crate::store::Connection| {
-        person_sessions::of_person(connection, person, Timestamp::now())
-    };
+    let read =
+        move |connection: &mut Connection| person_sessions::of_person(connection, person, Timestamp::now());
     let view = |row: SessionRow| SessionView {
         session_id: row.id,
         current: row.id == current,
@@ -119,10 +120,16 @@ pub async fn sessions(app: web::Data<App>, caller: SignedIn) -> Result<HttpRespo
 }
 
 /// Ends sessions of a person, all of them with `None`; how many.
-async fn end(app: &App, person: Uuid, session: Option<Uuid>) -> Result<usize, ApiError> {
+async fn end(app: &App, change: Change, person: Uuid, session: Option<Uuid>) -> Result<usize, ApiError> {
     let identity = Arc::clone(&app.state.identity);
     let ended = app.state.store.run(move |connection| {
-        let ended = person_sessions::end(connection, person, session)?;
+        let ended = in_transaction(connection, |connection| {
+            let ended = person_sessions::end(connection, person, session)?;
+            if ended > 0 {
+                change.store(connection, (), ())?;
+            }
+            Ok(ended)
+        })?;
         identity.read_changes(connection)?;
         Ok(ended)
     });
@@ -131,11 +138,13 @@ async fn end(app: &App, person: Uuid, session: Option<Uuid>) -> Result<usize, Ap
 
 /// Ends one of the own sessions.
 pub async fn end_session(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     app: web::Data<App>,
     caller: SignedIn,
 ) -> Result<HttpResponse, ApiError> {
-    match end(&app, caller.person, Some(*path)).await? {
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    match end(&app, change, caller.person, Some(*path)).await? {
         0 => Err(ApiError::NotFound("this session")),
         _ => Ok(HttpResponse::NoContent().finish()),
     }
@@ -153,7 +162,8 @@ pub async fn sign_out(
     app: web::Data<App>,
     caller: SignedIn,
 ) -> Result<HttpResponse, ApiError> {
-    end(&app, caller.person, Some(caller.session)).await?;
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    end(&app, change, caller.person, Some(caller.session)).await?;
     let mut response = HttpResponse::NoContent();
     forget(&request, &app).into_iter().for_each(|header| {
         response.insert_header(header);
@@ -168,7 +178,8 @@ pub async fn sign_out_everywhere(
     app: web::Data<App>,
     caller: SignedIn,
 ) -> Result<HttpResponse, ApiError> {
-    let ended = end(&app, caller.person, None).await?;
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let ended = end(&app, change, caller.person, None).await?;
     let mut response = HttpResponse::Ok();
     forget(&request, &app).into_iter().for_each(|header| {
         response.insert_header(header);
@@ -201,8 +212,11 @@ pub async fn password(
         error => error,
     })?;
     let hash = sign_ins.hash(change.new_password).await?;
-    let id = person.id;
-    app.state.store.run(move |connection| people::set_password(connection, id, &hash)).await?;
-    let (cookie, begun) = begin(&request, &app, line, person).await?;
+    let set = move |connection: &mut Connection| {
+        people::set_password(connection, person.id, &hash)?;
+        Ok(Some(person))
+    };
+    let begun = begin(&request, &app, line, StatusCode::OK, set).await?;
+    let (cookie, begun) = begun.ok_or(ApiError::SignIn)?;
     Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(Me::of_session(&begun)))
 }

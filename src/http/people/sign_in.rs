@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{SET_COOKIE, USER_AGENT};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::{name, parse};
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::config::AuthMode;
-use crate::http::audited::{Seen, Told};
+use crate::http::audited::{Change, Seen};
 use crate::http::body::Body;
 use crate::http::describe::{self, Described, May};
 use crate::http::error::ApiError;
@@ -22,7 +23,7 @@ use crate::http::session_cookie::{self, Line};
 use crate::privacy::sign_in::{self, Person};
 use crate::privacy::{Access, password};
 use crate::state::sign_ins::{Begun, Client, SignInError};
-use crate::store::{people, person_sessions};
+use crate::store::{Connection, StoreError, in_transaction, people, person_sessions};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
@@ -103,33 +104,48 @@ pub(in crate::http) fn line(request: &HttpRequest, app: &App) -> Result<Line, Ap
     Line::of(request.head(), &app.state.config).ok_or(ApiError::Insecure)
 }
 
-/// Begins a session of a person, in place of the one that the browser has, and sets its cookie. The audit log is told who it is.
+/// Begins a session of a person, in place of the one that the browser has, and sets its cookie; `None` where `person` finds nobody. It
+/// works in the same transaction, as does the entry of the audit log.
 pub(in crate::http) async fn begin(
     request: &HttpRequest,
     app: &App,
     line: Line,
-    person: Person,
-) -> Result<(String, Begun), ApiError> {
+    status: StatusCode,
+    person: impl FnOnce(&mut Connection) -> Result<Option<Person>, StoreError> + Send + 'static,
+) -> Result<Option<(String, Begun)>, ApiError> {
     let browser = request.headers().get(USER_AGENT).and_then(|name| name.to_str().ok()).map(str::to_owned);
     let client = Client { address: rates::address(request.head(), app), browser };
     let (identity, now) = (Arc::clone(&app.state.identity), Timestamp::now());
     let old = session_cookie::secret(request.head(), &app.state.config)
         .and_then(|secret| identity.verify_session(&secret).ok());
-    let (new, begun) = identity.people.begin(person, client, now);
-    app.state
+    let change = Change::signing_in(request, app, status);
+    let told = change.told();
+    let begun = app
+        .state
         .store
         .run(move |connection| {
-            if let Some((person, session)) = old.and_then(|old| old.person.zip(old.session)) {
-                person_sessions::end(connection, person, Some(session))?;
-            }
-            person_sessions::begin(connection, &new)?;
-            identity.read_changes(connection)
+            let begun = in_transaction(connection, |connection| {
+                let Some(person) = person(connection)? else { return Ok(None) };
+                let (new, begun) = identity.people.begin(person, client, now);
+                if let Some((person, session)) = old.and_then(|old| old.person.zip(old.session)) {
+                    person_sessions::end(connection, person, Some(session))?;
+                }
+                person_sessions::begin(connection, &new)?;
+                change.by(&access(&begun)).store(connection, (), ())?;
+                Ok(Some(begun))
+            })?;
+            identity.read_changes(connection)?;
+            Ok(begun)
         })
         .await?;
+    let Some(begun) = begun else { return Ok(None) };
+    request.extensions_mut().insert(Seen { access: access(&begun), told });
+    Ok(Some((line.begins(&begun.secret, now, begun.expires_at), begun)))
+}
+
+fn access(begun: &Begun) -> Access {
     let Person { name, role, .. } = begun.person.clone();
-    let access = Access { role, name, session: Some(begun.id), ..Access::open() };
-    request.extensions_mut().insert(Seen { access, told: Told::default() });
-    Ok((line.begins(&begun.secret, now, begun.expires_at), begun))
+    Access { role, name, session: Some(begun.id), ..Access::open() }
 }
 
 /// Answers the ways to sign in.
@@ -167,7 +183,8 @@ pub async fn post(
         }
         checked => checked?,
     };
-    let (cookie, begun) = begin(&request, &app, line, person).await?;
+    let begun = begin(&request, &app, line, StatusCode::OK, move |_| Ok(Some(person))).await?;
+    let (cookie, begun) = begun.ok_or(ApiError::SignIn)?;
     Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(Me::of_session(&begun)))
 }
 
@@ -218,10 +235,10 @@ pub async fn join(
     };
     checked(&password, &name)?;
     let password_hash = app.state.identity.people.hash(password).await?;
-    let redeem = move |connection: &mut crate::store::Connection| {
+    let redeem = move |connection: &mut Connection| {
         people::redeem(connection, &hash, &name, &password_hash, Timestamp::now())
     };
-    let person = store.run(redeem).await?.ok_or_else(|| lost(&request, &app))?;
-    let (cookie, begun) = begin(&request, &app, line, person).await?;
+    let begun = begin(&request, &app, line, StatusCode::OK, redeem).await?;
+    let (cookie, begun) = begun.ok_or_else(|| lost(&request, &app))?;
     Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(Me::of_session(&begun)))
 }

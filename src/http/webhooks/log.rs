@@ -1,6 +1,7 @@
 //! The log of an endpoint's deliveries, and replay of those that have ended.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use super::{id, read};
 use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
 use crate::base::{Timestamp, json, suggest_nearest};
+use crate::http::audited::{Change, in_one};
 use crate::http::body::Body;
 use crate::http::describe::{self, Described, May};
 use crate::http::error::ApiError;
@@ -160,6 +162,7 @@ struct ReplayBody {
 /// Makes one delivery, or those that were given up since a moment, due again under the ids they had: `more` says that some may be
 /// left, to be asked for again.
 pub async fn replay(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
@@ -179,13 +182,18 @@ pub async fn replay(
     if !read(&app, id).await?.is_active {
         return Err(ApiError::Conflict("this webhook is disabled; activate it first".to_owned()));
     }
-    let now = Timestamp::now();
-    let replayed =
-        app.state.store.run(move |connection| webhook_outbox::replay(connection, id, wanted, now)).await?;
-    if replayed == 0 && matches!(wanted, Replay::One(_)) {
-        return Err(ApiError::NotFound("a finished delivery with this delivery_id"));
-    }
+    let (now, change) = (Timestamp::now(), Change::new(&request, &app, StatusCode::ACCEPTED));
+    let replayed = in_one(&app, move |connection| {
+        let replayed = webhook_outbox::replay(connection, id, wanted, now)?;
+        if replayed == 0 && matches!(wanted, Replay::One(_)) {
+            return Ok(Err(ApiError::NotFound("a finished delivery with this delivery_id")));
+        }
+        let replayed = Replayed { replayed, more: replayed == MAX_REPLAYED };
+        change.store(connection, (), &replayed)?;
+        Ok(Ok(replayed))
+    })
+    .await?;
     // A full mailbox looks soon anyway.
     let _ = app.webhooks.offer(LookNow);
-    Ok(HttpResponse::Accepted().json(Replayed { replayed, more: replayed == MAX_REPLAYED }))
+    Ok(HttpResponse::Accepted().json(replayed))
 }

@@ -4,12 +4,14 @@ pub mod log;
 
 use std::collections::BTreeSet;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -21,7 +23,7 @@ use crate::http::permit::{ManageWebhooks, With};
 use crate::privacy::Permission;
 use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
 use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
-use crate::store::{webhook_outbox, webhook_upkeep};
+use crate::store::{Connection, StoreError, webhook_outbox, webhook_upkeep};
 use crate::transport::webhooks::check_url;
 
 /// Longest description, in bytes.
@@ -189,6 +191,7 @@ pub async fn get(
 
 /// Makes an endpoint; the answer shows its key, once.
 pub async fn post(
+    request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: With<ManageWebhooks>,
@@ -206,50 +209,65 @@ pub async fn post(
             return Err(ApiError::invalid("bad_webhook", Some(field), format!("{field} is missing")));
         }
     }
+    let change = Change::new(&request, &app, StatusCode::CREATED);
     let (id, secret, by) = (Uuid::now_v7(), new_secret(), caller.name());
     let bytes = secret.as_bytes().to_vec();
-    let made =
-        app.state.store.run(move |connection| webhooks::insert(connection, id, &new, &bytes, &by)).await?;
-    if !made {
-        return Err(ApiError::Conflict(format!(
-            "there are {MAX_ENDPOINTS} webhooks already; delete one first"
-        )));
-    }
-    let webhook = Webhook::from(read(&app, id).await?);
-    caller.changed((), &webhook);
+    let webhook = in_one(&app, move |connection| {
+        if !webhooks::insert(connection, id, &new, &bytes, &by)? {
+            let text = format!("there are {MAX_ENDPOINTS} webhooks already; delete one first");
+            return Ok(Err(ApiError::Conflict(text)));
+        }
+        let Some(made) = shown(connection, id)? else { return Ok(Err(UNKNOWN)) };
+        change.store(connection, (), &made)?;
+        Ok(Ok(made))
+    })
+    .await?;
     Ok(HttpResponse::Created().json(MadeWebhook { webhook, secret: secret.reveal() }))
 }
 
 /// Changes an endpoint; what is absent stays.
 pub async fn patch(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, change, by) = (id(&path)?, parse(&body, &app)?, caller.name());
-    let before = Webhook::from(read(&app, id).await?);
-    let changed =
-        app.state.store.run(move |connection| webhooks::change(connection, id, &change, &by)).await?;
-    if !changed {
-        return Err(UNKNOWN);
-    }
-    let after = Webhook::from(read(&app, id).await?);
-    caller.changed(before, &after);
-    Ok(HttpResponse::Ok().json(after))
+    let (id, wish, by) = (id(&path)?, parse(&body, &app)?, caller.name());
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let changed = in_one(&app, move |connection| {
+        webhooks::lock(connection, id)?;
+        let before = shown(connection, id)?;
+        if !webhooks::change(connection, id, &wish, &by)? {
+            return Ok(Err(UNKNOWN));
+        }
+        let after = shown(connection, id)?;
+        change.store(connection, before, &after)?;
+        Ok(after.ok_or(UNKNOWN))
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(changed))
 }
 
 /// Removes an endpoint with what waits for it and its log.
 pub async fn delete(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: With<ManageWebhooks>,
+    _caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
     let id = id(&path)?;
-    caller.changed(Webhook::from(read(&app, id).await?), ());
-    if !app.state.store.run(move |connection| webhooks::remove(connection, id)).await? {
-        return Err(UNKNOWN);
-    }
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    in_one(&app, move |connection| {
+        webhooks::lock(connection, id)?;
+        let before = shown(connection, id)?;
+        if !webhooks::remove(connection, id)? {
+            return Ok(Err(UNKNOWN));
+        }
+        change.store(connection, before, ())?;
+        Ok(Ok(()))
+    })
+    .await?;
     // The rest, of an endpoint with many deliveries, goes with the next sweeps.
     app.state
         .store
@@ -260,24 +278,29 @@ pub async fn delete(
 
 /// Gives an endpoint a new key, shown once; the one before signs as well for a day.
 pub async fn rotate(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _body: Body,
     caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, secret, by) = (id(&path)?, new_secret(), caller.name());
+    let change = Change::new(&request, &app, StatusCode::OK);
     let bytes = secret.as_bytes().to_vec();
-    let now = Timestamp::now();
-    let rotated =
-        app.state.store.run(move |connection| webhooks::rotate(connection, id, &bytes, &by, now)).await?;
-    if !rotated {
-        return Err(UNKNOWN);
-    }
+    in_one(&app, move |connection| {
+        if !webhooks::rotate(connection, id, &bytes, &by, Timestamp::now())? {
+            return Ok(Err(UNKNOWN));
+        }
+        change.store(connection, (), ())?;
+        Ok(Ok(()))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(RotatedSecret { webhook_id: id, secret: secret.reveal() }))
 }
 
 /// Sends an endpoint an event without a meaning; whether it arrived stands in the log.
 pub async fn test(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _body: Body,
@@ -291,14 +314,22 @@ pub async fn test(
     let event =
         TestEvent { r#type: TEST_EVENT, timestamp: Timestamp::now(), data: TestData { webhook_id: id } };
     let payload = serde_json::to_string(&event).unwrap_or_default();
-    let delivery = app
-        .state
-        .store
-        .run(move |connection| webhook_outbox::put(connection, id, Uuid::now_v7(), TEST_EVENT, &payload))
-        .await?;
+    let change = Change::new(&request, &app, StatusCode::ACCEPTED);
+    let delivery = in_one(&app, move |connection| {
+        let id = webhook_outbox::put(connection, id, Uuid::now_v7(), TEST_EVENT, &payload)?;
+        let delivery = TestDelivery { delivery_id: id };
+        change.store(connection, (), &delivery)?;
+        Ok(Ok(delivery))
+    })
+    .await?;
     // A full mailbox looks soon anyway.
     let _ = app.webhooks.offer(LookNow);
-    Ok(HttpResponse::Accepted().json(TestDelivery { delivery_id: delivery }))
+    Ok(HttpResponse::Accepted().json(delivery))
+}
+
+/// An endpoint as it is shown.
+fn shown(connection: &mut Connection, id: Uuid) -> Result<Option<Webhook>, StoreError> {
+    Ok(webhooks::list(connection, Some(id))?.pop().map(Webhook::from))
 }
 
 fn new_secret() -> WebhookSecret {

@@ -18,5 +18,5 @@ pub use error::StoreError;
 pub use migrations::MIGRATIONS;
 pub use pool::Store;
 pub use priority::{process_stands_back, thread_stands_back};
-pub use session::{in_transaction, without_time_limit};
+pub use session::{Along, in_transaction, without_time_limit};
 pub use writer::Writer;

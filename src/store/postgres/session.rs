@@ -27,6 +27,9 @@ pub fn in_transaction<T>(
     conn.transaction(work)
 }
 
+/// Work of whoever asked for a change, done in the transaction of the change once that is made.
+pub type Along<T> = Box<dyn FnOnce(&mut PgConnection, &T) -> Result<(), StoreError> + Send>;
+
 /// Runs `work` in a transaction without the session's time limit: training, import, index builds.
 pub fn without_time_limit<T>(
     conn: &mut PgConnection,

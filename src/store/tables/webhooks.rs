@@ -125,6 +125,14 @@ pub fn list(conn: &mut PgConnection, id: Option<Uuid>) -> Result<Vec<Endpoint>, 
     Ok(rows.into_iter().map(endpoint).collect())
 }
 
+/// Makes other changes of an endpoint wait until the transaction ends.
+pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sql::<()>("SELECT FROM webhook_endpoints WHERE endpoint_id = ? FOR NO KEY UPDATE")
+        .bind::<SqlUuid, _>(id)
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Makes an endpoint; false when there are [`MAX_ENDPOINTS`] already.
 pub fn insert(
     conn: &mut PgConnection,
