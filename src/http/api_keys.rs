@@ -16,7 +16,8 @@ use super::error::ApiError;
 use super::permit::{ManageKeys, With};
 use crate::actors::App;
 use crate::base::{Timestamp, json, suggest_nearest};
-use crate::privacy::api_key::{self, ApiKey, BYTES, Origin};
+use crate::privacy::api_key::{self, ApiKey, BYTES};
+use crate::privacy::origin::Origin;
 use crate::privacy::{Permission, Role, Scope};
 use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
 use crate::store::in_transaction;
@@ -208,7 +209,7 @@ pub fn described() -> Vec<Described> {
     ]
 }
 
-/// Makes a key. A key that is confined itself makes none that may more.
+/// Makes a key. An API key makes none that is wider than itself.
 pub async fn post(
     request: HttpRequest,
     Body(body): Body,
@@ -222,13 +223,7 @@ pub async fn post(
     let (key, text) = new
         .make(Timestamp::now())
         .map_err(|(field, message)| ApiError::invalid("bad_key", Some(field), message))?;
-    if let Some(more) = key.may().iter().find(|permission| !caller.access().may(**permission)) {
-        return Err(ApiError::Lacks(*more));
-    }
-    let may_give = |scope: &Scope| caller.access().has_scope(*scope);
-    if caller.access().scopes.is_some() && (key.scopes.is_empty() || !key.scopes.iter().all(may_give)) {
-        return Err(ApiError::NotPermitted);
-    }
+    key.is_within(caller.access())?;
     let (stored, hint, by) = (key.clone(), api_key::hint(&text), caller.name());
     let (identity, change) =
         (Arc::clone(&app.state.identity), Change::new(&request, &app, StatusCode::CREATED));

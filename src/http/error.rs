@@ -16,6 +16,7 @@ use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
 use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
+use crate::privacy::api_key::Wider;
 use crate::privacy::{Permission, Scope, TokenError};
 use crate::state::limiter::Limited;
 use crate::store::StoreError;
@@ -82,6 +83,9 @@ pub enum ApiError {
     /// The API key is not for this.
     #[error("the API key lacks the scope {0}")]
     OutOfScope(Scope),
+    /// An API key would be wider than its maker.
+    #[error(transparent)]
+    Wider(#[from] Wider),
     /// The token is of an id that was merged into another user.
     #[error("this id was merged into another user: log in again with a token of that user")]
     Merged,
@@ -218,7 +222,7 @@ impl ApiError {
             Self::Token(TokenError::Expired) => "token_expired",
             Self::Token(TokenError::NotYet) => "token_not_yet_valid",
             Self::Token(TokenError::Audience) => "token_audience",
-            Self::NotPermitted | Self::Lacks(_) | Self::OutOfScope(_) => "not_permitted",
+            Self::NotPermitted | Self::Lacks(_) | Self::OutOfScope(_) | Self::Wider(_) => "not_permitted",
             Self::Csrf => "csrf",
             Self::SignIn => "sign_in_refused",
             Self::Insecure => "insecure",
@@ -252,6 +256,7 @@ impl ResponseError for ApiError {
             Self::NotPermitted
             | Self::Lacks(_)
             | Self::OutOfScope(_)
+            | Self::Wider(_)
             | Self::Merged
             | Self::Csrf
             | Self::Insecure
@@ -289,6 +294,7 @@ impl ResponseError for ApiError {
         let field = match self {
             Self::Invalid { field, .. } => field.as_deref(),
             Self::Token(TokenError::Claim(claim)) => Some(*claim),
+            Self::Wider(wider) => Some(wider.field()),
             _ => None,
         };
         let mut response = response.json(ErrorBody::new(self.code(), self.to_string(), field));

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tidings::base::Timestamp;
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
@@ -219,6 +220,22 @@ fn an_api_key_has_origins_and_a_confined_one_makes_none_that_may_more() {
     assert_eq!(make(Some(&mut confined), json!({"name": "all", "role": "admin"})).0, 403);
     assert_eq!(make(Some(&mut confined), json!({"name": "items", "scopes": ["items:write"]})).0, 403);
     assert_eq!(make(Some(&mut confined), json!({"name": "less", "scopes": ["admin:read"]})).0, 201);
+    let (end, later) = (Timestamp::now().plus_days(1.0), Timestamp::now().plus_days(2.0));
+    let bound = json!({"name": "bound", "role": "admin", "origins": ["127.0.0.0/8"], "expires_at": end});
+    let mut bound = with(&server, &make(None, bound).1);
+    for (origins, end, field) in [
+        (json!([]), json!(end), "origins"),
+        (json!(["127.0.0.1", "0.0.0.0/0"]), json!(end), "origins"),
+        (json!(["127.0.0.1"]), Value::Null, "expires_at"),
+        (json!(["127.0.0.1"]), json!(later), "expires_at"),
+    ] {
+        let answer =
+            bound.post("/v1/admin/keys", &json!({"name": "wider", "origins": origins, "expires_at": end}));
+        assert_eq!(code(&answer), (403, "not_permitted".to_owned()), "{}", answer.body);
+        assert_eq!(answer.json()["error"]["field"], field, "{}", answer.body);
+    }
+    let within = json!({"name": "within", "origins": ["127.0.0.1"], "expires_at": end});
+    assert_eq!(make(Some(&mut bound), within).0, 201);
     for bad in [
         json!({"name": ""}),
         json!({"name": "a", "role": "user"}),
@@ -229,6 +246,31 @@ fn an_api_key_has_origins_and_a_confined_one_makes_none_that_may_more() {
     ] {
         assert_eq!(make(None, bad.clone()).0, 400, "{bad}");
     }
+}
+
+#[test]
+fn an_api_key_makes_nobody_who_may_more_than_itself() {
+    let (_database, server) = start();
+    let mut anna = admin(&server);
+    let made = anna.post("/v1/people", &json!({"name": "root", "role": "admin"})).json();
+    let of_root = format!("/v1/people/{}", made["person_id"].as_str().unwrap());
+    let made = anna.post("/v1/people", &json!({"name": "ben", "role": "viewer"})).json();
+    let of_ben = format!("/v1/people/{}", made["person_id"].as_str().unwrap());
+    let viewers = ["monitor", "read_figures", "read_decisions", "read_messages", "manage_people"];
+    let made = anna.post("/v1/admin/keys", &json!({"name": "desk", "permissions": viewers}));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let mut desk = with(&server, made.json()["key"].as_str().unwrap());
+    for answer in [
+        desk.post("/v1/people", &json!({"name": "eve", "role": "admin"})),
+        desk.patch(&of_ben, &json!({"role": "operator"})),
+        desk.post(&format!("{of_root}/link"), &Value::Null),
+        desk.patch(&of_root, &json!({"disabled": false})),
+    ] {
+        assert_eq!(code(&answer), (403, "not_permitted".to_owned()), "{}", answer.body);
+    }
+    assert_eq!(desk.post("/v1/people", &json!({"name": "carl", "role": "viewer"})).status, 201);
+    assert_eq!(desk.post(&format!("{of_ben}/link"), &Value::Null).status, 201);
+    assert_eq!(desk.patch(&of_ben, &json!({"disabled": true})).status, 200);
 }
 
 #[test]

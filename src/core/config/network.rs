@@ -28,6 +28,11 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Returns whether all addresses of that network are in this one.
+    pub fn includes(&self, other: Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
 }
 
 /// The first `prefix` of `width` bits.

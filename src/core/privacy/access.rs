@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::origin::Origin;
 use super::permission::Permission;
 use super::role::Role;
 use super::scope::Scope;
@@ -39,6 +40,8 @@ pub struct Access {
     pub expires_at: Option<Timestamp>,
     /// Areas that an API key is confined to; `None` = all that the role may.
     pub scopes: Option<Arc<[Scope]>>,
+    /// Places that an API key may be used from; `None` = anywhere.
+    pub origins: Option<Arc<[Origin]>>,
     /// Permissions that an API key has, in place of those of its role.
     pub permissions: Option<Arc<[Permission]>>,
 }
@@ -60,6 +63,7 @@ impl Access {
             issued_at: None,
             expires_at: None,
             scopes: None,
+            origins: None,
             permissions: None,
         }
     }

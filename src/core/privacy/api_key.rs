@@ -1,9 +1,8 @@
 //! API keys of services: `tdg_` and 256 random bits as base64url. A key is shown once; its SHA-256 is kept, which no guessing undoes.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +10,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::access::Access;
+use super::origin::Origin;
 use super::permission::Permission;
 use super::role::Role;
 use super::scope::Scope;
 use super::token_error::TokenError;
 use crate::base::Timestamp;
-use crate::config::Network;
 
 /// Begin of every key, by which people and scanners of repositories tell one.
 pub const PREFIX: &str = "tdg_";
@@ -27,38 +26,6 @@ const HINT_CHARS: usize = 10;
 
 /// SHA-256 of a key.
 pub type KeyHash = [u8; 32];
-
-/// Place that a key may be used from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Origin {
-    /// Addresses of clients.
-    Network(Network),
-    /// A page's origin, `scheme://host[:port]`.
-    Web(String),
-}
-
-impl FromStr for Origin {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once("://") {
-            Some(("http" | "https", host)) if !host.is_empty() && !host.contains(['/', '@', ' ']) => {
-                Ok(Self::Web(text.to_lowercase()))
-            }
-            Some(_) => Err(format!("\"{text}\" is no origin, such as https://shop.example")),
-            None => Network::try_from(text.to_owned()).map(Self::Network),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => network.fmt(f),
-            Self::Web(origin) => origin.fmt(f),
-        }
-    }
-}
 
 /// A key as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +52,64 @@ impl ApiKey {
     /// Permissions of the key.
     pub fn may(&self) -> &[Permission] {
         if self.permissions.is_empty() { self.role.permissions() } else { &self.permissions }
+    }
+
+    /// Checks that the key is at most as wide as its maker: in permissions, and in the bounds of an API key that makes it. That the
+    /// token or the session of a maker ends is no bound: whoever has it gets another.
+    pub fn is_within(&self, maker: &Access) -> Result<(), Wider> {
+        if let Some(more) = self.may().iter().find(|permission| !maker.may(**permission)) {
+            return Err(Wider::Permission(*more));
+        }
+        if let Some(own) = &maker.scopes
+            && (self.scopes.is_empty() || !self.scopes.iter().all(|scope| maker.has_scope(*scope)))
+        {
+            return Err(Wider::Scopes(Arc::clone(own)));
+        }
+        let is_among = |own: &[Origin], place: &Origin| own.iter().any(|own| own.includes(place));
+        if let Some(own) = &maker.origins
+            && (self.origins.is_empty() || !self.origins.iter().all(|place| is_among(own, place)))
+        {
+            return Err(Wider::Origins(Arc::clone(own)));
+        }
+        match maker.expires_at.filter(|_| maker.api_key.is_some()) {
+            Some(end) if self.expires_at.is_none_or(|own| own > end) => Err(Wider::End(end)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bound of an API key within which it makes others.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Wider {
+    /// A permission that the maker lacks.
+    #[error("this needs the permission {}, which the role does not have", .0.name())]
+    Permission(Permission),
+    /// An area that the maker is not confined to, or none.
+    #[error("{}: give it scopes among {}", AT_MOST, listed(.0))]
+    Scopes(Arc<[Scope]>),
+    /// A place that the maker may not be used from, or any.
+    #[error("{}: give it origins within {}", AT_MOST, listed(.0))]
+    Origins(Arc<[Origin]>),
+    /// An end after that of the maker, or none.
+    #[error("{}: give it an expires_at of {} or before", AT_MOST, .0)]
+    End(Timestamp),
+}
+
+const AT_MOST: &str = "an API key makes none that may more than itself";
+
+fn listed(all: &[impl ToString]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Wider {
+    /// Field of a key that is at fault.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Permission(_) => "permissions",
+            Self::Scopes(_) => "scopes",
+            Self::Origins(_) => "origins",
+            Self::End(_) => "expires_at",
+        }
     }
 }
 
@@ -129,10 +154,8 @@ impl ApiKeys {
         if known.expires_at.is_some_and(|end| end <= now) {
             return Err(TokenError::Expired);
         }
-        let is_from = |origin: &Origin| match origin {
-            Origin::Network(network) => client.address.is_some_and(|address| network.contains(address)),
-            Origin::Web(own) => client.origin.as_deref().is_some_and(|page| page.eq_ignore_ascii_case(own)),
-        };
+        let page = client.origin.as_deref();
+        let is_from = |origin: &Origin| origin.is_of(client.address, page);
         if !known.origins.is_empty() && !known.origins.iter().any(is_from) {
             return Err(TokenError::Elsewhere);
         }
@@ -143,6 +166,7 @@ impl ApiKeys {
             api_key: Some(known.id),
             expires_at: known.expires_at,
             scopes: (!known.scopes.is_empty()).then(|| known.scopes.as_slice().into()),
+            origins: (!known.origins.is_empty()).then(|| known.origins.as_slice().into()),
             permissions: (!known.permissions.is_empty()).then(|| known.permissions.as_slice().into()),
             ..Access::open()
         })
@@ -210,8 +234,39 @@ mod tests {
         assert_eq!(used(from("8.8.8.8", Some("https://SHOP.example"))), Ok(()));
         assert_eq!(used(from("8.8.8.8", Some("https://shop.example.evil"))), Err(TokenError::Elsewhere));
         assert_eq!(used(Client::default()), Err(TokenError::Elsewhere), "nobody knows from where");
-        for bad in ["https://", "ftp://shop.example", "https://shop.example/path", "300.0.0.1"] {
-            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+    }
+
+    #[test]
+    fn a_key_makes_none_that_is_wider_than_itself() {
+        let (text, keys) = key(&["admin:write", "items:read"], &["10.0.0.0/8", "https://shop.example"]);
+        let maker = keys.verify(&text, &from("10.0.0.1", None), NOW).unwrap();
+        let wider = |scopes: &[&str], origins: &[&str], expires_at: Option<Timestamp>| {
+            let (_, keys) = key(scopes, origins);
+            let made = ApiKey { expires_at, ..keys.0.into_values().next().unwrap() };
+            made.is_within(&maker).err().map(|wider| (wider.field(), wider.to_string()))
+        };
+        let end = Some(NOW.plus_days(1.0));
+        assert_eq!(wider(&["admin:read"], &["10.1.0.0/16"], end), None);
+        assert_eq!(wider(&["items:read"], &["https://SHOP.example", "10.0.0.7"], Some(NOW)), None);
+        for (scopes, origins, end, field, says) in [
+            (&[][..], &["10.0.0.7"][..], end, "scopes", "admin:write, items:read"),
+            (&["items:write"], &["10.0.0.7"], end, "scopes", "admin:write, items:read"),
+            (&["admin:read"], &[], end, "origins", "10.0.0.0/8, https://shop.example"),
+            (&["admin:read"], &["10.0.0.7", "11.0.0.1"], end, "origins", "10.0.0.0/8"),
+            (&["admin:read"], &["0.0.0.0/0"], end, "origins", "10.0.0.0/8"),
+            (&["admin:read"], &["https://evil.example"], end, "origins", "https://shop.example"),
+            (&["admin:read"], &["10.0.0.7"], None, "expires_at", "2027-01-16T"),
+            (&["admin:read"], &["10.0.0.7"], Some(NOW.plus_days(1.1)), "expires_at", "2027-01-16T"),
+        ] {
+            let (named, text) = wider(scopes, origins, end).unwrap();
+            assert!(named == field && text.contains(says), "{scopes:?} {origins:?} {end:?}: {named} {text}");
         }
+        // A token ends and its holder gets another; what it may not, its keys may not.
+        let (_, keys) = key(&[], &[]);
+        let made = ApiKey { expires_at: None, ..keys.0.into_values().next().unwrap() };
+        let token = Access { role: Role::Admin, expires_at: end, ..Access::open() };
+        assert_eq!(made.is_within(&token), Ok(()));
+        let less = Access { role: Role::Viewer, ..Access::open() };
+        assert!(matches!(made.is_within(&less), Err(Wider::Permission(_))));
     }
 }

@@ -8,6 +8,7 @@ pub mod encryption;
 pub mod key;
 pub mod mask;
 pub mod oidc;
+pub mod origin;
 pub mod password;
 mod permission;
 pub mod pseudonym;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::audited::Change;
+use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -21,7 +21,7 @@ use super::page::next_after;
 use super::permit::{ManagePeople, With};
 use crate::actors::App;
 use crate::base::{Timestamp, json, nearest, suggest_nearest};
-use crate::privacy::{Permission, Role, sign_in as names};
+use crate::privacy::{Access, Permission, Role, sign_in as names};
 use crate::state::sign_ins::{SignInError, page_of_link};
 use crate::store::in_transaction;
 use crate::store::people::{self, Changed, PersonRow};
@@ -197,6 +197,14 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(People { people: rows.into_iter().map(PersonView::from).collect(), next }))
 }
 
+/// Checks that whoever gives a role may no less.
+fn may_give(maker: &Access, role: Role) -> Result<(), ApiError> {
+    match role.permissions().iter().find(|permission| !maker.may(**permission)) {
+        Some(more) => Err(ApiError::Lacks(*more)),
+        None => Ok(()),
+    }
+}
+
 /// Makes an account, and a link to set its password.
 pub async fn post(
     request: HttpRequest,
@@ -207,6 +215,7 @@ pub async fn post(
     let change = Change::new(&request, &app, StatusCode::CREATED);
     let new: NewPerson = parse(&body, r#"{"name": "anna", "role": "viewer"}"#)?;
     let (name, role, by) = (name(&new.name)?, role(&new.role)?, caller.name());
+    may_give(caller.access(), role)?;
     let (secret, hash, until) = app.state.identity.people.link(Timestamp::now());
     let made = app
         .state
@@ -233,18 +242,24 @@ pub async fn patch(
     path: web::Path<Uuid>,
     Body(body): Body,
     app: web::Data<App>,
-    _caller: With<ManagePeople>,
+    caller: With<ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let change = Change::new(&request, &app, StatusCode::OK);
     let PersonPatch { role: new_role, disabled } =
         parse(&body, r#"{"role": "viewer"} or {"disabled": true}"#)?;
     let new_role = new_role.as_deref().map(role).transpose()?;
-    let (id, identity) = (*path, Arc::clone(&app.state.identity));
+    let (id, identity, maker) = (*path, Arc::clone(&app.state.identity), caller.access().clone());
     let changed = app
         .state
         .store
         .run(move |connection| {
             let changed = in_transaction(connection, |connection| {
+                // Who is enabled again has the role again.
+                let known = people::by_id(connection, id)?.map(|row| row.person.role);
+                let given = new_role.or(known.filter(|_| disabled == Some(false)));
+                if let Some(Err(error)) = given.map(|role| may_give(&maker, role)) {
+                    return Ok(Err(error));
+                }
                 let changed = people::change(connection, id, new_role, disabled)?;
                 Ok(match changed {
                     Changed::Unknown => Err(unknown()),
@@ -270,26 +285,21 @@ pub async fn link(
     path: web::Path<Uuid>,
     _body: Body,
     app: web::Data<App>,
-    _caller: With<ManagePeople>,
+    caller: With<ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let (secret, hash, until) = app.state.identity.people.link(Timestamp::now());
     let (id, change) = (*path, Change::new(&request, &app, StatusCode::CREATED));
-    let is_known = app
-        .state
-        .store
-        .run(move |connection| {
-            in_transaction(connection, |connection| {
-                let is_known = people::by_id(connection, id)?.is_some();
-                if is_known {
-                    people::add_link(connection, &hash, Some(id), until)?;
-                    change.store(connection, (), ())?;
-                }
-                Ok(is_known)
-            })
-        })
-        .await?;
-    if !is_known {
-        return Err(unknown());
-    }
+    let maker = caller.access().clone();
+    in_one(&app, move |connection| {
+        let Some(row) = people::by_id(connection, id)? else { return Ok(Err(unknown())) };
+        // Whoever has the link signs in as the person.
+        if let Err(error) = may_give(&maker, row.person.role) {
+            return Ok(Err(error));
+        }
+        people::add_link(connection, &hash, Some(id), until)?;
+        change.store(connection, (), ())?;
+        Ok(Ok(()))
+    })
+    .await?;
     Ok(HttpResponse::Created().json(PasswordLink { link: page_of_link(&secret), expires_at: until }))
 }

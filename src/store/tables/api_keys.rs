@@ -6,7 +6,8 @@ use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid
 use uuid::Uuid;
 
 use crate::base::Timestamp;
-use crate::privacy::api_key::{ApiKey, KeyHash, Origin};
+use crate::privacy::api_key::{ApiKey, KeyHash};
+use crate::privacy::origin::Origin;
 use crate::privacy::{Permission, Role, Scope};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;

@@ -14,7 +14,7 @@ use tidings::privacy::api_key::{self, ApiKeys, Client};
 use tidings::privacy::key::{KeyRing, read_jwks};
 use tidings::privacy::token::{Verifier, issue, source_of};
 use tidings::privacy::webhook_secret::WebhookSecret;
-use tidings::privacy::{Revocations, Role, TokenError, report_token};
+use tidings::privacy::{Revocations, Role, TokenError, origin, report_token};
 use tidings::recommend::ModelSet;
 use tidings::recommend::train::data::TrainingData;
 use tidings::recommend::train::parameters::TrainingParameters;
@@ -46,7 +46,7 @@ pub fn tokens(data: &[u8]) {
     assert!(report_token::verify(&[7; 32], &text, NOW).is_err(), "nobody signed {text:?}");
     done(api_key::hint(&text));
     assert!(ApiKeys::default().verify(&text, &Client::default(), NOW).is_err());
-    done(text.parse::<api_key::Origin>());
+    done(text.parse::<origin::Origin>());
     if let Some(secret) = WebhookSecret::parse(&text) {
         assert!(!secret.verifies("id", NOW.as_seconds(), &text, b"body", NOW.as_seconds()));
     }
