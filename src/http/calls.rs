@@ -19,6 +19,7 @@ use super::permit::{ReadMessages, SendMessages, With};
 use crate::actors::App;
 use crate::actors::notifier::messages::Going;
 use crate::base::{NotificationId, Timestamp, nearest};
+use crate::notify::Unsent;
 use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::call_progress::{self, Progress};
@@ -99,6 +100,10 @@ pub(super) struct Call {
     call_id: Uuid,
     /// `scheduled`, `sending`, `paused`, `sent`, `withdrawn` or `expired`.
     state: &'static str,
+    /// Reason why it reached nobody, or nobody more, when its time had come: `lifetime_ended`, `words_unavailable` or
+    /// `encrypted_attribute`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsent_reason: Option<&'static str>,
     due_at: Timestamp,
     audience: AudienceView,
     users: usize,
@@ -265,22 +270,22 @@ fn parse(path: &str) -> Result<Uuid, ApiError> {
 
 /// Stops what is left of one. Answered when nothing more of it is decided.
 pub async fn pause(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     switch(&request, &app, parse(&path)?, Going::Paused).await
-    request: HttpRequest,
 }
 
 /// Lets what is left of a paused one go on.
 pub async fn resume(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     switch(&request, &app, parse(&path)?, Going::On).await
-    request: HttpRequest,
 }
 
 async fn switch(request: &HttpRequest, app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError> {
@@ -365,6 +370,7 @@ pub(super) fn views(
             id: row.id,
             call_id: row.call,
             state,
+            unsent_reason: row.unsent.map(Unsent::name),
             due_at: row.due_at,
             audience: row.to.clone().into(),
             users: planned,
@@ -416,6 +422,7 @@ fn single(connection: &mut Connection, fields: &Fields, id: Uuid) -> Result<Opti
         id,
         call_id: id,
         state,
+        unsent_reason: None,
         due_at,
         audience: To::Users(1).into(),
         users: 1,

@@ -255,6 +255,7 @@ impl Firing {
             batches: vec![self.call],
             due_at: self.now,
             created_at: self.now,
+            unsent: None,
         }
     }
 }

@@ -82,6 +82,7 @@ diesel::table! {
         rate_used_until -> Nullable<Timestamptz>,
         local_at -> Nullable<Text>,
         batches -> Array<Uuid>,
+        unsent_reason -> Nullable<Text>,
     }
 }
 

@@ -187,6 +187,7 @@ fn a_scheduled_message_is_sent_at_its_time_and_not_when_it_was_stopped() {
         .unwrap();
     let path = format!("{SCHEDULED}/{}", id(&never));
     wait_for("its end", || http.get(&path).json()["state"] == "expired");
+    assert_eq!(http.get(&path).json()["unsent_reason"], "lifetime_ended");
     assert_eq!(http.delete(&path).status, 409);
     assert_eq!(live(&database, "Never"), 0);
 }

@@ -271,6 +271,40 @@ fn attributes_and_waiting_messages_from_before_are_encrypted() {
             assert!(text.contains(&format!("{name}  {n} encrypted")), "{name}: {text}");
         }
     }
+#[test]
+fn what_waits_and_is_by_an_attribute_that_is_encrypted_meanwhile_ends_with_the_reason() {
+    let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
+    let mut server = key.start(&database);
+    let mut http = server.http();
+    set(&mut http, "7", &anna());
+    let later = Timestamp::now().plus_days(30.0);
+    let mut schedule = |name: &str, rest: Value| {
+        let to = json!({"attributes": [{"name": name, "exists": true}]});
+        let mut message = json!({"to": to, "title": name});
+        message.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        format!("/v1/notifications/{}", post(&mut http, &message)["id"].as_str().unwrap())
+    };
+    let by_born = schedule("born", json!({"send_at": later}));
+    let by_name = schedule("first_name", json!({"send_at_local": "2027-01-15T09:00"}));
+    let by_points = schedule("points", json!({"send_at": later}));
+    server.kill();
+    database.execute("UPDATE broadcasts SET due_at = now()").unwrap();
+    server = with_marked(&database, &key);
+    http = server.http();
+    for path in [&by_born, &by_name] {
+        wait_for("its end", || http.get(path).json()["state"] == "expired");
+        let shown = http.get(path).json();
+        assert_eq!(
+            (&shown["unsent_reason"], &shown["progress"]["sent"]),
+            (&json!("encrypted_attribute"), &json!(0))
+        );
+    }
+    wait_for("the other", || http.get(&by_points).json()["progress"]["sent"] == 1);
+    let shown = http.get(&by_points).json();
+    assert_eq!((&shown["state"], shown.get("unsent_reason")), (&json!("sent"), None), "{shown}");
+    assert_eq!(titles(&inbox(&mut http, "7")), ["points"]);
+}
+
     for word in [WORDS, TITLE] {
         assert_eq!(shows(&database, word), Vec::<&str>::new());
     }

@@ -132,7 +132,7 @@ impl Round {
                 cursor: self.cursor,
                 next_due: self.next_due,
             };
-            let told = self.switch(connection, &mut found)?;
+            let told = self.switch(connection, fields, &mut found)?;
             let read_now = |s: &&Submission| is_stored_only(s) && s.due_at <= self.now;
             if told || self.is_behind() || submissions.iter().any(read_now) {
                 self.hand_on_early(rows, &mut found);
@@ -216,9 +216,15 @@ impl Round {
     }
 
     /// Pauses and resumes; true when something goes on, so that the outbox is to be read.
-    fn switch(&self, connection: &mut Connection, found: &mut Found) -> Result<bool, StoreError> {
+    fn switch(
+        &self,
+        connection: &mut Connection,
+        fields: &Fields,
+        found: &mut Found,
+    ) -> Result<bool, StoreError> {
         if self.is_first {
             calls::hold_paused(connection)?;
+            calls::tell_of_encrypted(connection, fields)?;
         }
         let mut goes_on = false;
         for switch in &self.switches {
@@ -235,15 +241,15 @@ impl Round {
                     goes_on = true;
                 }
             }
+            if let Some(along) = switch.along.lock().take() {
+                along(connection, &switch.to)?;
+            }
         }
         Ok(goes_on)
     }
 
     /// Parked messages, in a row for each batch that they were taken from.
     fn parked_rows(&self) -> Vec<OutboxRow> {
-            if let Some(along) = switch.along.lock().take() {
-                along(connection, &switch.to)?;
-            }
         let mut rows: HashMap<i64, OutboxRow> = HashMap::new();
         for turn in &self.parked {
             let row = rows

@@ -8,6 +8,7 @@ pub mod pace;
 pub mod policy;
 pub mod quiet_hours;
 pub mod triggers;
+mod unsent;
 
 pub use content::Content;
 pub use message::{Message, Priority};
@@ -15,3 +16,4 @@ pub use policy::{
     Candidate, Channel, Channels, Decision, Moment, Outcome, PolicyState, Preferences, Rules, Sent, decide,
 };
 pub use triggers::Trigger;
+pub use unsent::Unsent;

@@ -206,6 +206,12 @@ pub struct AttributeCondition {
     pub at_most: Option<Value>,
 }
 
+/// Name of the first attribute of conditions, as JSON, that is encrypted: PostgreSQL, which chooses audiences, can't read it.
+pub fn encrypted_among(conditions: &str, is_encrypted: impl Fn(&str) -> bool) -> Option<String> {
+    let conditions: Vec<AttributeCondition> = serde_json::from_str(conditions).unwrap_or_default();
+    conditions.into_iter().map(|condition| condition.name).find(|name| is_encrypted(name))
+}
+
 impl AttributeCondition {
     /// Bounds; what is wrong and how to put it right.
     pub fn validate(&self) -> Result<(), String> {
@@ -363,5 +369,13 @@ mod tests {
             let parsed: AttributeCondition = serde_json::from_value(bad.clone()).unwrap();
             assert!(parsed.validate().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn conditions_on_an_attribute_that_is_encrypted_name_it() {
+        let conditions = r#"[{"name": "plan", "one_of": ["pro"]}, {"name": "born", "exists": true}]"#;
+        let among = |encrypted: &[&str]| encrypted_among(conditions, |name| encrypted.contains(&name));
+        assert_eq!(among(&["first_name", "born"]).as_deref(), Some("born"));
+        assert_eq!(among(&["first_name"]), None);
     }
 }

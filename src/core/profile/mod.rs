@@ -26,7 +26,7 @@ use crate::event::{Event, EventKind};
 use growth::grow_by;
 
 pub use affinity::{AFFINITY_HALF_LIFE_DAYS, Affinities};
-pub use attributes::{AttributeCondition, Attributes};
+pub use attributes::{AttributeCondition, Attributes, encrypted_among};
 pub use bought::Bought;
 pub use features::{Activity, Features};
 pub use interest::interest;

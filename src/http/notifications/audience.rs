@@ -7,7 +7,7 @@ use crate::base::{ExternalId, FieldError};
 use crate::http::error::ApiError;
 use crate::http::topics::unknown_topic;
 use crate::notify::message::{Addressed, Audience};
-use crate::profile::{AttributeCondition, SegmentId};
+use crate::profile::{SegmentId, encrypted_among};
 use crate::store::{Connection, StoreError, audiences, topics, users};
 
 /// Facts from the database about the audiences of a request. Asked only for what is not known from memory.
@@ -48,14 +48,11 @@ pub(super) fn searchable(app: &App, addressed: &Addressed) -> Result<(), FieldEr
     else {
         return Ok(());
     };
-    let conditions: Vec<AttributeCondition> = serde_json::from_str(conditions).unwrap_or_default();
-    let Some(condition) = conditions.iter().find(|condition| encrypted.contains(&condition.name)) else {
-        return Ok(());
-    };
+    let is_encrypted = |name: &str| encrypted.iter().any(|encrypted| encrypted == name);
+    let Some(name) = encrypted_among(conditions, is_encrypted) else { return Ok(()) };
     let message = format!(
-        "the attribute \"{}\" is encrypted (encryption.attributes), so no audience can be chosen by it: name the users (user_ids), let a \
-         trigger have a rule on it, which is judged after decryption, or take it out of encryption.attributes",
-        condition.name
+        "the attribute \"{name}\" is encrypted (encryption.attributes), so no audience can be chosen by it: name the users (user_ids), let a \
+         trigger have a rule on it, which is judged after decryption, or take it out of encryption.attributes"
     );
     Err(FieldError { code: "encrypted_attribute", field: "to".into(), message })
 }

@@ -47,6 +47,11 @@ impl Fields {
         members.any(|(name, value)| on.attributes.contains(name.as_str()) && ciphertext(value).is_none())
     }
 
+    /// Returns whether an attribute of this name is encrypted.
+    pub fn is_sealed(&self, name: &str) -> bool {
+        self.on.get().is_some_and(|on| on.attributes.contains(name))
+    }
+
     /// Names of the attributes that are encrypted.
     pub(super) fn sealed_names(&self) -> impl Iterator<Item = &str> {
         self.on.get().into_iter().flat_map(|on| on.attributes.iter().map(AsRef::as_ref))

@@ -8,6 +8,9 @@ use crate::base::{ExternalId, Timestamp};
 use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
 use crate::notify::pace::Pace;
+use crate::notify::{Message, Unsent};
+use crate::profile::encrypted_among;
+use crate::store::encryption::Fields;
 
 /// A row.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,8 @@ pub struct Broadcast {
     pub due_at: Timestamp,
     /// Moment of acceptance.
     pub created_at: Timestamp,
+    /// Reason why it reached nobody, or nobody more, when its time had come.
+    pub unsent: Option<Unsent>,
 }
 
 /// Message of a broadcast whose messages have words of their own: JSON's null.
@@ -57,6 +62,7 @@ impl Broadcast {
             batches,
             due_at: now,
             created_at: now,
+            unsent: None,
         }
     }
 
@@ -65,10 +71,27 @@ impl Broadcast {
         self.message == OF_SEVERAL
     }
 
-    /// Whether its words could not be decrypted.
-    pub(super) fn is_unavailable(&self) -> bool {
-        let message: Value = serde_json::from_str(&self.message).unwrap_or_default();
-        message.get("unavailable").is_some()
+    /// The reason for which it goes to nobody, or nobody more, now that its time has come.
+    pub(super) fn why_unsent(&self, fields: &Fields, now: Timestamp) -> Option<Unsent> {
+        let shown: Value = serde_json::from_str(&self.message).unwrap_or_default();
+        let is_unavailable = shown.get("unavailable").is_some();
+        // None of a call that sets a trigger off.
+        let message: Option<Message> = serde_json::from_str(&self.message).ok();
+        let attribute = self.encrypted_attribute(fields);
+        let unsent = Unsent::of(is_unavailable, message.as_ref(), attribute.is_some(), now)?;
+        if unsent != Unsent::LifetimeEnded {
+            let (id, reason, attribute) = (self.id, unsent.name(), attribute.unwrap_or_default());
+            log::error!("a message to many is not sent broadcast={id} reason={reason} attribute={attribute}");
+        }
+        Some(unsent)
+    }
+
+    /// The attribute of its audience that is encrypted, if one is.
+    pub(super) fn encrypted_attribute(&self, fields: &Fields) -> Option<String> {
+        match &self.to {
+            To::Meeting(conditions) => encrypted_among(conditions, |name| fields.is_sealed(name)),
+            _ => None,
+        }
     }
 
     /// Takes further named users in.

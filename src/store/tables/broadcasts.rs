@@ -16,7 +16,7 @@ pub use super::broadcast_kinds::{Broadcast, State, To};
 use super::deferred;
 use super::local_broadcasts;
 use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::notify::Message;
+use crate::notify::Unsent;
 use crate::notify::local_time::LocalTime;
 use crate::notify::pace::Pace;
 use crate::privacy::encryption::Field;
@@ -34,7 +34,7 @@ const BATCHES_AT_ONCE: usize = 32;
 
 /// Rows as [`from_row`] reads them.
 pub(super) const SELECT: &str = "SELECT broadcast_id, call_id, state, audience, message, users, rate_per_minute, local_at, \
-     batches, due_at, created_at FROM broadcasts";
+     batches, due_at, created_at, unsent_reason FROM broadcasts";
 
 pub(super) type Columns = (
     SqlUuid,
@@ -48,6 +48,7 @@ pub(super) type Columns = (
     Array<SqlUuid>,
     Timestamptz,
     Timestamptz,
+    Nullable<Text>,
 );
 pub(super) type Row = (
     Uuid,
@@ -61,6 +62,7 @@ pub(super) type Row = (
     Vec<Uuid>,
     PgTimestamp,
     PgTimestamp,
+    Option<String>,
 );
 
 /// Rows with their words decrypted.
@@ -80,7 +82,7 @@ pub(super) fn opened(
 }
 
 fn from_row(row: Row) -> Broadcast {
-    let (id, call, state, to, message, users, rate, local, batches, due_at, created_at) = row;
+    let (id, call, state, to, message, users, rate, local, batches, due_at, created_at, unsent) = row;
     Broadcast {
         id,
         call,
@@ -94,6 +96,7 @@ fn from_row(row: Row) -> Broadcast {
         batches,
         due_at: from_pg(due_at),
         created_at: from_pg(created_at),
+        unsent: unsent.and_then(|name| Unsent::parse(&name)),
     }
 }
 
@@ -180,7 +183,7 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 }
 
 /// Hands what is due to the outbox, at most sixteen: reads the users of a segment or everyone, once, in the transaction that
-/// notes it as sent. What has expired by now goes to nobody.
+/// notes it as sent. What [can't be sent](Unsent) goes to nobody, with the reason.
 pub fn release(
     conn: &mut PgConnection,
     fields: &Fields,
@@ -201,17 +204,13 @@ pub fn release(
     .bind::<BigInt, _>(AT_ONCE)
     .load::<Row>(conn)?;
     for row in opened(conn, fields, due)? {
-        if row.is_unavailable() {
-            log::error!("a message to many can't be decrypted and goes to nobody broadcast={}", row.id);
-        }
-        let message: Option<Message> = serde_json::from_str(&row.message).ok();
-        let is_over = row.is_unavailable() || message.is_some_and(|message| message.expires_at <= now);
+        let unsent = row.why_unsent(fields, now);
         if let Some(local) = row.local {
-            release_local(conn, fields, &row, local, is_over, own, now)?;
+            release_local(conn, fields, &row, local, unsent, own, now)?;
             continue;
         }
         let (state, users, batches) = match row.to.wide() {
-            Some(wide) if !is_over => {
+            Some(wide) if unsent.is_none() => {
                 let (message, is_held) = (row.message.as_str(), row.pace.is_some());
                 let like = Like { broadcast: row.id, message, due_at: now, is_held };
                 let (users, batches) = audiences::insert(conn, fields, &like, wide)?;
@@ -220,10 +219,11 @@ pub fn release(
             _ => (State::Expired, 0, Vec::new()),
         };
         let used_until = row.pace.filter(|_| state == State::Sent).map(|_| to_pg(now));
-        let text = "UPDATE broadcasts SET state = ?, users = ?, rate_used_until = ?, batches = batches || ?, \
+        let text = "UPDATE broadcasts SET state = ?, unsent_reason = ?, users = ?, rate_used_until = ?, batches = batches || ?, \
                     changed_at = now() WHERE broadcast_id = ?";
         sql::<()>(text)
             .bind::<Text, _>(state.name())
+            .bind::<Nullable<Text>, _>(unsent.map(Unsent::name))
             .bind::<Integer, _>(count(users))
             .bind::<Nullable<Timestamptz>, _>(used_until)
             .bind::<Array<SqlUuid>, _>(batches)
@@ -239,26 +239,27 @@ fn release_local(
     fields: &Fields,
     row: &Broadcast,
     local: LocalTime,
-    is_over: bool,
+    unsent: Option<Unsent>,
     own: &TimeZone,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let wide = row.to.wide();
-    let (users, batches, next) = match is_over {
-        true => (0, Vec::new(), None),
-        false => local_broadcasts::release(conn, fields, row, wide, local, own, now)?,
+    let (users, batches, next) = match unsent {
+        Some(_) => (0, Vec::new(), None),
+        None => local_broadcasts::release(conn, fields, row, wide, local, own, now)?,
     };
     let state = match next {
         Some(_) => State::Scheduled,
-        None if is_over && row.batches.is_empty() => State::Expired,
+        None if unsent.is_some() && row.batches.is_empty() => State::Expired,
         None => State::Sent,
     };
     // Named users are counted already.
     let users = if wide.is_some() { row.users + users } else { row.users };
-    let text = "UPDATE broadcasts SET state = ?, users = ?, due_at = ?, batches = batches || ?, changed_at = now() \
-                WHERE broadcast_id = ?";
+    let text = "UPDATE broadcasts SET state = ?, unsent_reason = ?, users = ?, due_at = ?, batches = batches || ?, \
+                changed_at = now() WHERE broadcast_id = ?";
     sql::<()>(text)
         .bind::<Text, _>(state.name())
+        .bind::<Nullable<Text>, _>(unsent.map(Unsent::name))
         .bind::<Integer, _>(count(users))
         .bind::<Timestamptz, _>(to_pg(next.unwrap_or(row.due_at)))
         .bind::<Array<SqlUuid>, _>(batches)

@@ -59,6 +59,27 @@ pub fn hold_paused(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Tells the log of what waits and is by an attribute that was marked as encrypted since: it is [not sent](Broadcast::unsent).
+pub fn tell_of_encrypted(conn: &mut PgConnection, fields: &Fields) -> Result<(), StoreError> {
+    if !fields.is_on() {
+        return Ok(());
+    }
+    let rows = sql::<Columns>(format!(
+        "{SELECT} WHERE state IN ('scheduled', 'paused') AND audience -> 'attributes' IS NOT NULL"
+    ))
+    .load::<Row>(conn)?;
+    for row in opened(conn, fields, rows)? {
+        if let Some(attribute) = row.encrypted_attribute(fields) {
+            let (id, due_at) = (row.id, row.due_at);
+            log::warn!(
+                "a message that waits is by an encrypted attribute and reaches nobody: take it back, or the attribute out of \
+                 encryption.attributes broadcast={id} attribute={attribute} due_at={due_at}"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Resumes broadcasts that are paused: those with a time to come wait for it again, the others go on at `now`, those with a rate
 /// at their rate.
 pub fn resume(conn: &mut PgConnection, ids: &[Uuid], now: Timestamp) -> Result<(), StoreError> {

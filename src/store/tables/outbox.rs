@@ -207,6 +207,7 @@ fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec
         batches,
         due_at: submission.due_at,
         created_at: now,
+        unsent: None,
     }
 }
 
