@@ -137,6 +137,40 @@ fn words_to_one_user_go_with_the_user() {
     }
 }
 
+#[test]
+fn words_to_one_user_are_under_the_key_of_the_user_when_the_wall_time_has_come_too() {
+    let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
+    let server = key.start(&database);
+    let mut http = server.http();
+    for user in ["anna", "bert"] {
+        search(&mut http, &json!(user), WORDS);
+        let zone = json!({"time_zone": "Pacific/Kiritimati"});
+        assert_eq!(http.patch(&format!("/v1/users/{user}/preferences"), &zone).status, 200);
+    }
+    database
+        .execute(
+            "CREATE TABLE seen AS SELECT * FROM outbox; \
+             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN INSERT INTO seen SELECT NEW.*; RETURN NULL; END $$; \
+             CREATE TRIGGER see AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION see()",
+        )
+        .unwrap();
+    // It has come where they are, an hour ago.
+    let local = Timestamp::now().to_jiff() + jiff::SignedDuration::from_hours(13);
+    let local = jiff::tz::TimeZone::UTC.to_datetime(local).round(jiff::Unit::Minute).unwrap().to_string();
+    post(&mut http, &json!({"user_id": "anna", "title": TITLE, "send_at_local": local}));
+    post(&mut http, &json!({"user_ids": ["anna", "bert"], "title": TITLE, "send_at_local": local}));
+    wait_for("the messages", || titles(&inbox(&mut http, "anna")) == [TITLE, TITLE]);
+    let under = |users: &str, owner: &str| {
+        let key = key_of("s.message");
+        let rows = format!("seen s JOIN data_keys k ON k.key_id = {key} LEFT JOIN users u USING (user_id)");
+        count(&database, &format!("{rows} WHERE s.users = '{users}' AND {owner}"))
+    };
+    assert_eq!(under("{anna}", "u.external_id = 'anna'"), 1);
+    assert_eq!(under("{anna,bert}", "k.user_id < 0"), 1, "under the server's own");
+    assert_eq!(shows(&database, TITLE), Vec::<&str>::new());
+}
+
 fn set(http: &mut Http, user: &str, attributes: &Value) -> Response {
     let answer = http.patch(&format!("/v1/users/{user}"), &json!({ "attributes": attributes }));
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -238,40 +272,6 @@ fn attributes_that_are_marked_so_are_decided_with_and_merged_and_name_no_audienc
 }
 
 #[test]
-fn attributes_and_waiting_messages_from_before_are_encrypted() {
-    let database = TestDatabase::new();
-    let server = Server::start(&database.url, &[]);
-    let mut http = server.http();
-    for user in ["1", "2", "3"] {
-        set(
-            &mut http,
-            user,
-            &json!({"first_name": format!("{WORDS} {user}"), "plan": "sealed", "list": ["sealed"]}),
-        );
-    }
-    let later = Timestamp::now().plus_days(30.0);
-    post(&mut http, &json!({"user_id": 1, "title": format!("{TITLE} one"), "send_at": later}));
-    post(&mut http, &json!({"user_ids": [1, 2], "title": format!("{TITLE} both"), "send_at": later}));
-    assert_eq!(shows(&database, TITLE), ["outbox", "broadcasts"]);
-    drop(server);
-    // More than are encrypted at a time, with numbers of one to four digits.
-    database
-        .execute("INSERT INTO outbox (batch, due_at, users, message) SELECT gen_random_uuid(), due_at, users, message \
-                  FROM (SELECT * FROM outbox ORDER BY outbox_id LIMIT 1) o, generate_series(1, 1100)")
-        .unwrap();
-    let key = KeyFile::new(&new_key());
-    let marked = ["--set", "encryption.attributes=[\"first_name\", \"plan\"]"];
-    let (done, text) = tidings(&database, &[&["encryption", "status"][..], &marked].concat());
-    assert!(!done && text.contains("encryption.attributes"), "{text}");
-    for expected in [[3, 1_102, 2], [0, 0, 0]] {
-        let (done, text) = key.run(&database, &[&["encryption", "encrypt-existing"][..], &marked].concat());
-        assert!(done, "{text}");
-        let names = ["user_attributes.attributes", "outbox.message", "broadcasts.message"];
-        for (name, n) in names.into_iter().zip(expected) {
-            assert!(text.contains(&format!("{name}  {n} encrypted")), "{name}: {text}");
-        }
-    }
-#[test]
 fn what_waits_and_is_by_an_attribute_that_is_encrypted_meanwhile_ends_with_the_reason() {
     let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
     let mut server = key.start(&database);
@@ -305,6 +305,40 @@ fn what_waits_and_is_by_an_attribute_that_is_encrypted_meanwhile_ends_with_the_r
     assert_eq!(titles(&inbox(&mut http, "7")), ["points"]);
 }
 
+#[test]
+fn attributes_and_waiting_messages_from_before_are_encrypted() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let mut http = server.http();
+    for user in ["1", "2", "3"] {
+        set(
+            &mut http,
+            user,
+            &json!({"first_name": format!("{WORDS} {user}"), "plan": "sealed", "list": ["sealed"]}),
+        );
+    }
+    let later = Timestamp::now().plus_days(30.0);
+    post(&mut http, &json!({"user_id": 1, "title": format!("{TITLE} one"), "send_at": later}));
+    post(&mut http, &json!({"user_ids": [1, 2], "title": format!("{TITLE} both"), "send_at": later}));
+    assert_eq!(shows(&database, TITLE), ["outbox", "broadcasts"]);
+    drop(server);
+    // More than are encrypted at a time, with numbers of one to four digits.
+    database
+        .execute("INSERT INTO outbox (batch, due_at, users, message) SELECT gen_random_uuid(), due_at, users, message \
+                  FROM (SELECT * FROM outbox ORDER BY outbox_id LIMIT 1) o, generate_series(1, 1100)")
+        .unwrap();
+    let key = KeyFile::new(&new_key());
+    let marked = ["--set", "encryption.attributes=[\"first_name\", \"plan\"]"];
+    let (done, text) = tidings(&database, &[&["encryption", "status"][..], &marked].concat());
+    assert!(!done && text.contains("encryption.attributes"), "{text}");
+    for expected in [[3, 1_102, 2], [0, 0, 0]] {
+        let (done, text) = key.run(&database, &[&["encryption", "encrypt-existing"][..], &marked].concat());
+        assert!(done, "{text}");
+        let names = ["user_attributes.attributes", "outbox.message", "broadcasts.message"];
+        for (name, n) in names.into_iter().zip(expected) {
+            assert!(text.contains(&format!("{name}  {n} encrypted")), "{name}: {text}");
+        }
+    }
     for word in [WORDS, TITLE] {
         assert_eq!(shows(&database, word), Vec::<&str>::new());
     }

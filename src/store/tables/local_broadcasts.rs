@@ -46,7 +46,11 @@ pub(super) fn release(
     let zones = "SELECT DISTINCT time_zone FROM user_preferences WHERE time_zone IS NOT NULL";
     let zones = sql::<Text>(zones).load::<String>(conn)?;
     let (id, message) = (row.id, row.message.as_str());
-    let sealed = fields.words(conn, [])?.seal(None, Field::Waiting, message)?.into_owned();
+    // To one user it stays under the key of that user.
+    let stored = sql::<Text>("SELECT message FROM broadcasts WHERE broadcast_id = ?")
+        .bind::<SqlUuid, _>(id)
+        .get_result::<String>(conn)?;
+    let sealed = fields.words_like(conn, &stored)?.seal(Field::Waiting, message)?.into_owned();
     let ByZone { due, unreadable, is_due_here, next } = local.by_zone(zones, own, now);
     let rows = match wide {
         Some(wide) => {
