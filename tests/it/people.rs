@@ -65,22 +65,25 @@ fn names_that_nobody_has_are_answered_as_wrong_passwords_are() {
     assert!(people::people(&database, &["disable", "ben"], "").0);
     let mut http = server.http();
     let mut took = |name: &str, password: &str| {
-        let mut all: Vec<Duration> = Vec::new();
-        for _ in 0..9 {
-            let at = Instant::now();
-            let answer = sign_in(&mut http, name, password);
-            all.push(at.elapsed());
-            assert_eq!(code(&answer), (401, "sign_in_refused".to_owned()));
-            assert!(answer.header("set-cookie").is_none());
-        }
-        all.sort_unstable();
-        all[4]
+        let at = Instant::now();
+        let answer = sign_in(&mut http, name, password);
+        let took = at.elapsed();
+        assert_eq!(code(&answer), (401, "sign_in_refused".to_owned()));
+        assert!(answer.header("set-cookie").is_none());
+        took
     };
-    let known = took("anna", "another sentence of mine");
-    for (name, password) in [("carl", PASSWORD), ("ben", PASSWORD)] {
-        let unknown = took(name, password);
+    let attempts = [("anna", "another sentence of mine"), ("carl", PASSWORD), ("ben", PASSWORD)];
+    // Whatever else the machine does only adds to a time, and comes to each in turn.
+    let mut least = [Duration::MAX; 3];
+    for _ in 0..12 {
+        for (least, (name, password)) in least.iter_mut().zip(attempts) {
+            *least = took(name, password).min(*least);
+        }
+    }
+    let [known, others @ ..] = least;
+    for unknown in others {
         let ratio = unknown.as_secs_f64() / known.as_secs_f64();
-        assert!((0.33..3.0).contains(&ratio), "{name}: {unknown:?}, a wrong password {known:?}");
+        assert!((0.33..3.0).contains(&ratio), "{unknown:?}, a wrong password {known:?}");
     }
     assert_eq!(sign_in(&mut http, " ANNA ", PASSWORD).status, 200);
 }
