@@ -92,7 +92,7 @@ sources: ## Kafka as a source: fetched (Maven, Java), read by a puller that is k
 	@tests/sources/kafka $(abspath $(TARGET))/kafka
 	$(CARGO) clippy -p tidings-pull --all-targets --features kafka -- -D warnings
 	$(CARGO) build -p tidings-pull --features kafka
-	TIDINGS_KAFKA=$(abspath $(TARGET))/kafka $(CARGO) test --test it pull_kafka -- --ignored
+	KAFKA_DIR=$(abspath $(TARGET))/kafka $(CARGO) test --test it pull_kafka -- --ignored
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

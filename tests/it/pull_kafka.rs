@@ -18,7 +18,7 @@ struct Kafka {
 }
 
 fn java(class: &str) -> Command {
-    let jars = std::env::var("TIDINGS_KAFKA").expect("TIDINGS_KAFKA names no folder: make sources sets it");
+    let jars = std::env::var("KAFKA_DIR").expect("KAFKA_DIR names no folder: make sources sets it");
     let jars = PathBuf::from(jars).join("jars/*");
     let mut command = Command::new("java");
     command.args(["-Xmx512m", "-cp"]).arg(jars).arg(class);
@@ -135,8 +135,10 @@ fn a_topic_of_transactions_has_an_end() {
     kafka.create("shop-events");
     kafka.produce_in_transactions("shop-events", &purchases(100), 2_000);
     // Behind the last record of a partition stands the marker of its transaction, which nobody is given.
+    // Its configuration is there as long as it is.
+    let puller = kafka.puller(&server);
     for _ in 0..2 {
-        let mut child = kafka.puller(&server).command(&["--once"]).spawn().unwrap();
+        let mut child = puller.command(&["--once"]).spawn().unwrap();
         wait_for("the end", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
         assert_eq!(stored(&database).0, 2_000);
