@@ -175,7 +175,8 @@ impl Change {
     }
 }
 
-/// Runs a change in one transaction; it [stores its entry](Change::store) at its end, and is refused before it changes anything.
+/// Runs a change in one transaction, with [its entry](Change::store) as its last step. `work` refuses before it has changed anything: what
+/// it did until then is stored all the same.
 pub async fn in_one<T: Send + 'static>(
     app: &App,
     work: impl FnOnce(&mut Connection) -> Result<Result<T, ApiError>, StoreError> + Send + 'static,

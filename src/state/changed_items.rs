@@ -20,7 +20,7 @@ struct Known {
     number: u64,
     /// Number of the last change of each item.
     changed: HashMap<ItemId, u64>,
-    /// How many watch from which number on.
+    /// Number of those who watch, by the number of the last change that they do not see.
     watching: BTreeMap<u64, usize>,
 }
 

@@ -38,11 +38,11 @@ pub struct ListRequest {
     pub selection: Selection,
 }
 
-/// What a question to a model is made of beside the user's state.
+/// Parts of a question to a model that are not in the user's state.
 #[derive(Clone, Debug)]
 pub struct Asking {
     seed: Option<ItemId>,
-    /// Who is asked for without consent to profiling.
+    /// Profile of nobody, which stands for a user's without consent to profiling.
     stranger: Profile,
     /// Dismissed a while ago.
     resting: Vec<ItemId>,
@@ -123,7 +123,7 @@ impl UserState {
         Recommendations { items: page.items, model: models.version, removed: page.removed, locale }
     }
 
-    /// What a question to a model is made of, for a list beside `seed` where there is one.
+    /// Gathers the parts of a question to a model, for a list beside `seed` where there is one.
     pub fn asking(&self, seed: Option<ItemId>, world: &World<'_>) -> Asking {
         Asking {
             seed,

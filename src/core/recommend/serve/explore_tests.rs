@@ -89,7 +89,7 @@ fn half() -> Recommend {
     Recommend { exploration: 0.5, ..Recommend::RELEVANCE_ONLY }
 }
 
-/// How often each item was drawn for each place by many users, and with what probability as it was told.
+/// Counts of the draws of many users by item and place, each with the probability that was told.
 #[derive(Default)]
 struct Draws {
     lists: u32,

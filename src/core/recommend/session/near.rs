@@ -1,4 +1,4 @@
-//! What one neighbour says of its items, by how near they stand to the click it shares.
+//! Weights of one neighbour's items, by their distance from the click it shares.
 
 use crate::base::ItemId;
 
