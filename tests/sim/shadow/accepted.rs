@@ -184,9 +184,9 @@ impl Accepted {
                 sim.store.outbox.values().any(|row| row.batch == *batch && row.users.contains(&self.user))
             }
             What::Trigger { mark, .. } => {
-                let named = [self.user, sim.stands_for(self.user)];
-                let mut held = named.into_iter().flat_map(|user| &sim.store.users[user].held);
-                held.any(|row| mark_of(row) == Some(*mark))
+                // Its rows move at the end of a merge, later than its name.
+                let held = &sim.store.users[sim.store.user_of(self.user)].held;
+                held.iter().any(|row| mark_of(row) == Some(*mark))
             }
         }
     }
@@ -201,8 +201,7 @@ impl Sim {
             if one.is_done || !one.is_accepted || one.withdrawn {
                 continue;
             }
-            let named = [one.user, self.stands_for(one.user)];
-            if named.into_iter().any(|user| one.is_settled(&self.store.users[user])) {
+            if one.is_settled(&self.store.users[self.store.user_of(one.user)]) {
                 self.shadow.accepted[place].is_done = true;
             } else if !self.shadow.accepted[place].waits(self) {
                 vanished = Some(format!("vanished: {:?}", self.shadow.accepted[place]));
