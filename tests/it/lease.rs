@@ -208,6 +208,10 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
     let holds = |store: &Store| store.run_blocking(|connection| lease::hold(connection, store));
     assert!(matches!(holds(&first), Err(StoreError::LeaseLost)));
     holds(&next).unwrap();
+    // Nor does it show what it reads, which its successor may have stored.
+    let confirms = |store: &Store| store.run_blocking(|connection| lease::confirm_read(connection, store));
+    assert!(matches!(confirms(&first), Err(StoreError::LeaseLost)));
+    confirms(&next).unwrap();
     say(&next).unwrap();
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 1);
 }

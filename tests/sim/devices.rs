@@ -275,6 +275,9 @@ impl Sim {
 
     fn show(&mut self, device: usize, id: NotificationId) {
         if self.devices[device].shown.insert(id) {
+            if self.prints {
+                println!("  {} device {device} shows {id}", self.now());
+            }
             self.tally.shown += 1;
             let user = self.devices[device].user;
             self.shadow.shown(user, id);

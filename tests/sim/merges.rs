@@ -2,11 +2,13 @@
 //! user; then both stand still, the rows are moved in one transaction, and the user is read again.
 
 use tidings::base::{ExternalId, Timestamp};
+use tidings::decide::record::DeferredRow;
 use tidings::deliver::readdress::readdressed;
+use uuid::Uuid;
 
 use crate::faults::Fault;
 use crate::sim::{Event, Sim};
-use crate::store::{MessageRow, Store};
+use crate::store::{MessageRow, Store, uuid_of};
 
 /// Longest wait for what the two have under way, microseconds.
 const PATIENCE: i64 = 10_000_000;
@@ -59,15 +61,25 @@ impl Sim {
     fn stand_still(&mut self, merging: Merging) -> Option<u64> {
         let Merging { server, alias, user, .. } = merging;
         if let Some(instance) = self.servers[server].registry[alias] {
-            self.hold(server, instance)?;
-            self.servers[server].registry[alias] = None;
-            let pipes = self.actor(server, instance).map(|actor| std::mem::take(&mut actor.pipes));
-            pipes.unwrap_or_default().into_iter().for_each(|connection| self.hang_up(connection));
-            self.stop_actor(server, instance);
+            let actor = self.actor(server, instance)?;
+            (actor.pausing, actor.leaving) = (true, true);
+            self.reload_if_due(server, instance);
+            if self.servers[server].registry[alias].is_some() {
+                return None;
+            }
         }
         let instance = self.get_or_start(server, user);
         self.hold(server, instance)?;
         self.servers[server].journal.is_idle().then_some(instance)
+    }
+
+    /// The actor of a user who is being merged ends, once nothing is being stored; also when the merge was given up meanwhile.
+    pub fn leave(&mut self, server: usize, instance: u64) {
+        let Some(actor) = self.actor(server, instance) else { return };
+        let (user, pipes) = (actor.user, std::mem::take(&mut actor.pipes));
+        self.servers[server].registry[user] = None;
+        pipes.into_iter().for_each(|connection| self.hang_up(connection));
+        self.stop_actor(server, instance);
     }
 
     fn hold(&mut self, server: usize, instance: u64) -> Option<()> {
@@ -84,9 +96,15 @@ impl Sim {
             self.go_on(server, instance);
         }
         let (now, name) = (self.now(), self.names[user].clone());
-        self.store.merge(alias, user, &name, now);
+        let mut number = self.number("doubled") << 20;
+        let new_id = || {
+            number += 1;
+            uuid_of("doubled", number)
+        };
+        let ended = self.store.merge(alias, user, &name, now, new_id);
         self.merging = None;
         self.shadow.merged(alias, user, now);
+        self.shadow.ended(&ended);
         for device in 0..self.devices.len() {
             if self.devices[device].user == alias {
                 self.close(device, true);
@@ -106,11 +124,9 @@ impl Sim {
 
     /// Nothing is merged: the alias stands for itself again.
     pub fn give_up_merge(&mut self) {
-        let Some(Merging { server, alias, user, .. }) = self.merging.take() else { return };
-        for user in [alias, user] {
-            if let Some(instance) = self.servers[server].registry[user] {
-                self.go_on(server, instance);
-            }
+        let Some(Merging { server, user, .. }) = self.merging.take() else { return };
+        if let Some(instance) = self.servers[server].registry[user] {
+            self.go_on(server, instance);
         }
     }
 
@@ -132,8 +148,15 @@ impl Store {
         std::iter::successors(Some(named), next).last().unwrap_or(named)
     }
 
-    /// Moves all rows of `alias` to `user`, in one transaction.
-    pub fn merge(&mut self, alias: usize, user: usize, name: &ExternalId, now: Timestamp) {
+    /// Moves all rows of `alias` to `user`, in one transaction. Returns the deferred triggers that ended, with the decisions about them.
+    pub fn merge(
+        &mut self,
+        alias: usize,
+        user: usize,
+        name: &ExternalId,
+        now: Timestamp,
+        new_id: impl FnMut() -> Uuid,
+    ) -> Vec<(Uuid, Uuid)> {
         let empty = Store::rows(alias, self.users[alias].external_id.clone());
         let mut gone = std::mem::replace(&mut self.users[alias], empty);
         self.users[alias].merged_into = Some(user);
@@ -152,16 +175,6 @@ impl Store {
         own.feedback.append(&mut gone.feedback);
         own.subscriptions.append(&mut gone.subscriptions);
         own.refusals.append(&mut gone.refusals);
-        for mut row in gone.held {
-            row.user = id;
-            let is_known = own.held.iter().any(|known| {
-                (&known.trigger, known.for_digest, known.item, &known.event)
-                    == (&row.trigger, row.for_digest, row.item, &row.event)
-            });
-            if !is_known {
-                own.held.push(row);
-            }
-        }
         for (purpose, granted) in gone.consents {
             let granted = granted && own.consents_to(purpose) != Some(false);
             own.consent(purpose, granted);
@@ -175,6 +188,35 @@ impl Store {
         own.merged_at = Some(now);
         own.robot_since = own.robot_since.max(gone.robot_since);
         own.last_connected = own.last_connected.max(gone.last_connected);
+        self.move_held(gone.held, user, now, new_id)
+    }
+
+    /// Moves deferred triggers, without those that the user has, or whose call has told the user.
+    fn move_held(
+        &mut self,
+        held: Vec<DeferredRow>,
+        user: usize,
+        now: Timestamp,
+        mut new_id: impl FnMut() -> Uuid,
+    ) -> Vec<(Uuid, Uuid)> {
+        let own = &mut self.users[user];
+        let key = |row: &DeferredRow| (row.trigger.clone(), row.for_digest, row.item, row.call);
+        let known: Vec<_> = own.held.iter().map(key).collect();
+        let mut ended = Vec::new();
+        for mut row in held {
+            row.user = own.user;
+            let of_call =
+                own.messages.iter().filter(|told| row.call.is_some() && told.message.call == row.call);
+            let told_at = of_call.map(|told| told.message.created_at).max();
+            if !known.contains(&key(&row)) && (told_at.is_none() || row.for_digest) {
+                own.held.push(row);
+            } else if row.call.is_some() {
+                let decision = row.doubled(told_at, new_id(), now);
+                ended.push((row.held_id, decision.decision_id));
+                own.decisions.push(decision);
+            }
+        }
+        ended
     }
 
     /// Puts received messages and answers to logins before the stream of the user, the rest behind it.

@@ -234,6 +234,9 @@ impl Sim {
             self.push_services[device % SERVICES].failed_at = Some(mono + after);
         }
         let end = PushEnd { notification, user, device, what, outcome };
+        if self.prints {
+            println!("  {now} push from server {server}: {end:?}");
+        }
         self.schedule_for(server, mono + after, Event::PushEnds(end));
     }
 
@@ -370,7 +373,7 @@ impl Sim {
                 uuid_of("expired", number)
             };
             let ended = self.store.expire_deferred(now, id);
-            self.shadow.expired(&ended);
+            self.shadow.ended(&ended);
         }
         self.schedule_look(server);
     }

@@ -250,9 +250,11 @@ impl Sim {
         let number = self.number("fired");
         let mark = if same { number.saturating_sub(1) } else { number };
         let now = self.now();
+        let held_id = self.uuid("held");
         let row = DeferredRow {
-            call: None,
-            held_id: self.uuid("held"),
+            // Each a call of its own.
+            call: Some(held_id),
+            held_id,
             user: self.store.users[user].user,
             trigger: name.to_owned(),
             category: definition.category.clone(),

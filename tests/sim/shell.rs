@@ -41,6 +41,8 @@ pub struct Actor {
     /// To stand still for a merge, and doing so: nothing is being stored, and nothing will be until the user is read again.
     pub pausing: bool,
     pub held: bool,
+    /// It ends instead.
+    pub leaving: bool,
     /// Open connections.
     pub pipes: BTreeSet<ConnectionId>,
     /// Those among them whose client is gone, which nobody has noticed.
@@ -123,6 +125,7 @@ impl Sim {
             reads_again: false,
             pausing: false,
             held: false,
+            leaving: false,
             pipes: BTreeSet::new(),
             dead: BTreeSet::new(),
             tickets: BTreeMap::new(),
@@ -144,8 +147,11 @@ impl Sim {
         instance
     }
 
-    /// Reads the user; what is stored by now is seen, the answer comes later.
+    /// Reads the user; what is stored by now is seen, the answer comes later. A server that has lost the lease gets none.
     pub fn read(&mut self, server: usize, instance: u64) {
+        if !self.store.accepts(server) {
+            return;
+        }
         let Some(user) = self.actor(server, instance).map(|actor| actor.user) else { return };
         let late = self.slow_reads.pop_front().map_or(0, i64::from) * 1_000;
         let loaded = self.store.load(user, self.now(), &self.catalogue);
@@ -254,8 +260,11 @@ impl Sim {
         let is_held = actor.held;
         if let State::Ready(mut before) = std::mem::replace(&mut actor.state, Actor::loading(None)) {
             before.stall();
+            let leaves = is_held && actor.leaving;
             actor.state = Actor::loading(Some(before));
-            if !is_held {
+            if leaves {
+                self.leave(server, instance);
+            } else if !is_held {
                 self.read(server, instance);
             }
         }

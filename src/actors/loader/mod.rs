@@ -13,8 +13,7 @@ use super::mailbox::DropGuard;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::decide::Loaded;
 use crate::state::AppState;
-use crate::store::users;
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, lease, users};
 
 /// Logins waiting in the mailbox.
 const MAILBOX: usize = 65_536;
@@ -48,12 +47,14 @@ impl LoaderActor {
         let read = async move {
             let store = app.store.clone();
             let fields = Arc::clone(store.fields());
+            let lending = store.clone();
             store
                 .run(move |connection| {
                     let now = Timestamp::now();
                     let ids = resolve(connection, &wanted)?;
                     let known: Vec<UserId> = ids.iter().flatten().copied().collect();
                     let states = users::load_states(connection, &fields, &known, now)?;
+                    lease::confirm_read(connection, &lending)?;
                     let loaded: HashMap<UserId, Box<Loaded>> = states
                         .into_iter()
                         .map(|state| (state.user, Box::new(Loaded::fold(state, &app.catalogue.load()))))

@@ -117,8 +117,8 @@ impl Shadow {
         }
     }
 
-    /// Deferred triggers that ended while their users were away, with the decisions about them.
-    pub fn expired(&mut self, ended: &[(Uuid, Uuid)]) {
+    /// Deferred triggers that ended outside of their users' actors, with the decisions about them.
+    pub fn ended(&mut self, ended: &[(Uuid, Uuid)]) {
         for (held_id, decision_id) in ended {
             self.ends(&[*held_id], Link::Decision(*decision_id));
         }

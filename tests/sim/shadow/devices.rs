@@ -19,9 +19,12 @@ impl Sim {
         }
     }
 
-    /// Whether nothing is under way for a user: no commit, no reading, nothing missed.
+    /// Whether nothing is under way for a user: no commit, no reading, nothing missed, no merge that will hang up.
     fn is_settled(&self, server: usize, user: usize) -> bool {
         let of = &self.servers[server];
+        if self.merging.is_some_and(|merging| merging.alias == user) {
+            return false;
+        }
         let Some(actor) = of.registry[user].and_then(|instance| of.actors.get(&instance)) else {
             return false;
         };

@@ -159,6 +159,8 @@ impl Sim {
             let transition = self.tally.transitions;
             let decided = Decided { transition, active, is_collected: collected };
             self.shadow.users[user].decided.insert(id, decided);
+            // Another server may have decided it before, in vain.
+            self.shadow.users[user].hushed.remove(&id);
             if message.trigger == "login" || message.priority == Priority::Transactional {
                 continue;
             }
