@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use serde_json::json;
 use tidings::base::Timestamp;
-use tidings::store::webhook_outbox::{self, MAX_REPLAYED, Replay};
+use tidings::store::webhook_outbox::{self, Attempted, End, MAX_REPLAYED, Replay};
 use tidings::store::webhook_upkeep::{self, STEP, Sweep};
 use tidings::store::webhooks::{self, EndpointChange};
 use uuid::Uuid;
@@ -70,6 +70,26 @@ fn a_disabled_endpoint_gives_up_in_steps_and_is_replayed_in_parts() {
     assert_eq!(replay(), MANY as usize - MAX_REPLAYED);
     assert_eq!(replay(), 0);
     assert_eq!(in_state(&database, "pending"), MANY);
+}
+
+#[test]
+fn an_endpoint_that_is_switched_off_while_its_attempts_are_recorded_stays_as_it_was_left() {
+    let (database, mut connection, id) = crowded();
+    let mut other = database.connection();
+    let off = "UPDATE webhook_endpoints SET state = 'disabled', disabled_reason = 'switched off'";
+    other.batch_execute(&format!("BEGIN; {off}")).unwrap();
+    let recorded = std::thread::spawn(move || {
+        let (at, end) = (Timestamp::now(), End::Retry(Timestamp::now()));
+        let attempt =
+            Attempted { delivery: 1, endpoint: id, at, took_ms: 1, status: 500, answer: String::new(), end };
+        webhook_outbox::finish(&mut connection, &[attempt], at.plus_days(-3.0), at)
+    });
+    let waits = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    wait_for("the recording to wait for the endpoint", || database.count(waits) == 1);
+    other.batch_execute("COMMIT").unwrap();
+    assert_eq!(recorded.join().unwrap().unwrap(), []);
+    let left = "SELECT count(*) AS n FROM webhook_endpoints WHERE disabled_reason = 'switched off' AND failing_since IS NULL";
+    assert_eq!(database.count(left), 1);
 }
 
 #[test]

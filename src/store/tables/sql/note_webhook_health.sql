@@ -15,7 +15,8 @@ changed AS (
         disabled_reason = CASE WHEN n.is_gone THEN 'it answered 410 Gone'
             WHEN n.failing_since < said.before THEN 'nothing was delivered since ' || webhook_time(n.failing_since) END
     FROM noted n, said
-    WHERE e.endpoint_id = n.endpoint_id
+    -- It may have been switched off while this waited for its row.
+    WHERE e.endpoint_id = n.endpoint_id AND e.state = 'active'
         AND (n.is_gone OR e.failing_since IS DISTINCT FROM n.failing_since OR n.failing_since < said.before)
     RETURNING e.endpoint_id, e.state, e.disabled_reason
 )
