@@ -238,12 +238,19 @@ impl Described {
         for parameter in std::mem::take(&mut self.parameters) {
             operation = operation.parameter(parameter);
         }
-        for (status, response) in std::mem::take(&mut self.answers) {
-            operation = operation.response(status.to_string(), response);
-        }
+        let mut answers = std::mem::take(&mut self.answers);
         for status in errors {
             let content = Content::new(Some(error.clone()));
-            let response = ResponseBuilder::new().description(meaning(status)).content(JSON, content);
+            // A page may say so to people, and what stands before the handler say it to programs.
+            match answers.iter_mut().find(|(answered, _)| *answered == status) {
+                Some((_, response)) => drop(response.content.insert(JSON.to_owned(), content.into())),
+                None => {
+                    let response = ResponseBuilder::new().description(meaning(status)).content(JSON, content);
+                    answers.push((status, response.build()));
+                }
+            }
+        }
+        for (status, response) in answers {
             operation = operation.response(status.to_string(), response);
         }
         for requirement in self.requirements() {

@@ -356,6 +356,8 @@ fn answers_are_as_the_document_says() {
     drop(device);
     for (method, path, body) in [
         ("GET", "/v1/items/none", Value::Null),
+        ("GET", "/v1/people/oidc", Value::Null),
+        ("GET", "/oidc/callback?state=1", Value::Null),
         ("GET", "/v1/items?limt=3", Value::Null),
         ("DELETE", "/admin/jobs/0192f0a0-0000-7000-8000-000000000000", Value::Null),
         ("GET", "/admin/experiments/nothing/reading", Value::Null),

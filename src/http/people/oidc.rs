@@ -39,7 +39,9 @@ pub fn described() -> Vec<Described> {
             .empty(303, "Signed in; the session is a cookie.")
             .answers_as::<String>(401, "text/html", "Nobody is signed in, and why.")
             .answers_as::<String>(403, "text/html", "The person may not sign in here, and why.")
-            .answers_as::<String>(502, "text/html", "The identity provider did not answer as it should."),
+            .answers_as::<String>(404, "text/html", "No identity provider is configured.")
+            .answers_as::<String>(502, "text/html", "The identity provider did not answer as it should.")
+            .answers_as::<String>(503, "text/html", "Nobody can be signed in now."),
     ]
 }
 
