@@ -25,7 +25,7 @@ fn program(name: &str, package: &str) -> PathBuf {
 }
 
 /// Polls until an engine answers.
-fn until(what: &str, mut answers: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut answers: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !answers() {
         assert!(Instant::now() < deadline, "waited a minute for {what}");
@@ -33,7 +33,8 @@ fn until(what: &str, mut answers: impl FnMut() -> bool) {
     }
 }
 
-struct Process {
+/// A process that is killed, and its directory removed, with this value.
+pub(super) struct Process {
     child: Child,
     _directory: tempfile::TempDir,
 }
@@ -45,7 +46,8 @@ impl Drop for Process {
     }
 }
 
-fn start(command: &mut Command, directory: tempfile::TempDir) -> Process {
+/// Starts a process, its output in the file `log` of its directory.
+pub(super) fn start(command: &mut Command, directory: tempfile::TempDir) -> Process {
     let log = std::fs::File::create(directory.path().join("log")).unwrap();
     let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
     Process { child, _directory: directory }

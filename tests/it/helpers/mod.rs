@@ -11,6 +11,7 @@ pub mod event_stream;
 pub mod http;
 pub mod issuer;
 pub mod json_schema;
+pub mod kafka;
 pub mod line;
 pub mod mariadb;
 pub mod markdown;

@@ -5,6 +5,7 @@
 mod reader;
 mod rejecting;
 mod settings_fault;
+mod watermarks;
 
 use std::sync::mpsc as blocking;
 use std::time::Duration;
@@ -17,10 +18,14 @@ use crate::config::{BatchSettings, KafkaSettings};
 
 /// Longest wait for the reading thread.
 const ANSWER: Duration = Duration::from_secs(60);
+/// Longest wait for it to leave its group at the end.
+const LEAVE: Duration = Duration::from_secs(2);
 
 struct Thread {
     batches: mpsc::Receiver<Read>,
     requests: blocking::Sender<Request>,
+    /// Disconnected once it has left its group.
+    leaving: blocking::Receiver<()>,
 }
 
 /// Topics of Kafka.
@@ -47,12 +52,16 @@ impl Kafka {
                 // One batch waits while the one before it is posted.
                 let (send, batches) = mpsc::channel(1);
                 let (requests, receive) = blocking::channel();
+                let (left, leaving) = blocking::channel();
                 let reader = Reader::open(&self.settings, &self.group, &self.name, self.batch, self.once)?;
                 std::thread::Builder::new()
                     .name("kafka".to_owned())
-                    .spawn(move || reader.run(&send, &receive))
+                    .spawn(move || {
+                        reader.run(&send, &receive);
+                        drop(left);
+                    })
                     .map_err(|error| SourceError::Away(format!("no thread for Kafka: {error}")))?;
-                Ok(none.insert(Thread { batches, requests }))
+                Ok(none.insert(Thread { batches, requests, leaving }))
             }
         }
     }
@@ -69,6 +78,18 @@ impl Kafka {
         match tokio::time::timeout(ANSWER, answer).await {
             Ok(answer) => answer.map_err(|_| gone()),
             Err(_) => Err(SourceError::Away("Kafka does not answer".to_owned())),
+        }
+    }
+}
+
+impl Drop for Kafka {
+    /// Waits until the thread has left its group: of a reader that is only gone, the brokers would wait for its
+    /// `session.timeout.ms` before the next one is given a partition.
+    fn drop(&mut self) {
+        let Some(Thread { batches, requests, leaving }) = self.thread.take() else { return };
+        drop((batches, requests));
+        if leaving.recv_timeout(LEAVE) == Err(blocking::RecvTimeoutError::Timeout) {
+            log::debug!("kafka: the brokers do not answer; they will notice that this reader is gone");
         }
     }
 }

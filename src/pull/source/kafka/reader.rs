@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::rejecting::Rejecting;
 use super::settings_fault::wrong;
+use super::watermarks::Watermarks;
 use crate::config::{BatchSettings, KafkaSettings, Start};
 use crate::source::{Batch, Change, Content, Next, Record, SourceError, kafka_partitions};
 
@@ -58,6 +59,7 @@ pub struct Reader {
     consumer: BaseConsumer,
     connection: ClientConfig,
     rejecting: Rejecting,
+    watermarks: Watermarks,
     batch: BatchSettings,
     once: bool,
     records: Vec<Record>,
@@ -102,7 +104,7 @@ impl Reader {
             .set("enable.partition.eof", once.to_string());
         for (key, value) in &settings.options {
             config.set(key, value);
-            if !["group.", "session.", "fetch.", "auto.", "enable.auto"]
+            if !["group.", "session.", "heartbeat.", "max.poll.", "fetch.", "auto.", "enable.auto"]
                 .iter()
                 .any(|own| key.starts_with(own))
             {
@@ -115,6 +117,7 @@ impl Reader {
         let now = Instant::now();
         Ok(Self {
             consumer,
+            watermarks: Watermarks::new(connection.clone()),
             connection,
             rejecting: Rejecting::default(),
             batch,
@@ -299,10 +302,8 @@ impl Reader {
             let (low, end) = match self.ends.get(&key) {
                 Some(end) => (0, *end),
                 None => {
-                    let (low, high) = self
-                        .consumer
-                        .fetch_watermarks(element.topic(), element.partition(), BROKERS)
-                        .map_err(away)?;
+                    let (low, high) =
+                        self.watermarks.of(element.topic(), element.partition(), BROKERS).map_err(away)?;
                     self.ends.insert(key.clone(), high);
                     (low, high)
                 }
@@ -350,13 +351,13 @@ impl Reader {
     }
 
     /// Records between what was handed out and the ends, as far as the brokers have told.
-    fn behind(&self) -> Option<u64> {
+    fn behind(&mut self) -> Option<u64> {
         let assigned = self.consumer.assignment().ok()?;
         let committed = self.consumer.committed(Duration::from_secs(1)).ok()?;
         let mut sum = 0;
         for element in assigned.elements() {
             let key = (element.topic().to_owned(), element.partition());
-            let (low, high) = self.consumer.fetch_watermarks(&key.0, key.1, Duration::from_secs(1)).ok()?;
+            let (low, high) = self.watermarks.of(&key.0, key.1, Duration::from_secs(1)).ok()?;
             let from = match committed.find_partition(&key.0, key.1).map(|found| found.offset()) {
                 Some(Place::Offset(offset)) => offset,
                 _ => low,
