@@ -16,6 +16,8 @@ TIME ?= 3600
 # How many clients chaos has to do with.
 CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Where Kafka is, or is fetched to.
+KAFKA := $(or $(KAFKA_DIR),$(abspath $(TARGET))/kafka)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults fuzz chaos conformance sources clean-data
@@ -53,9 +55,14 @@ deny:
 	@if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories; \
 	else echo "lint: the database of advisories can't be reached; SECURITY.md says when it was looked at last"; fi
 
-bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
-	@.ci/setup build database $(if $(filter sources,$(BENCH)),mariadb engines)
-	$(if $(filter sources,$(BENCH)),$(CARGO) build --release -p tidings-pull)
+# Both start a puller; `sources` reads Kafka as well where it is there already.
+PULLED := $(filter sources kafka,$(BENCH))
+WITH_KAFKA := $(or $(filter kafka,$(BENCH)),$(if $(PULLED),$(wildcard $(KAFKA)/jars)))
+
+bench: ## measure what the README claims (BENCH=part-of-a-name for some of it; BENCH=kafka fetches Kafka first)
+	@.ci/setup build database $(if $(filter sources,$(BENCH)),mariadb engines) $(if $(WITH_KAFKA),kafka)
+	@$(if $(WITH_KAFKA),tests/sources/kafka $(KAFKA))
+	$(if $(PULLED),$(CARGO) build --release -p tidings-pull $(if $(WITH_KAFKA),--features kafka))
 	$(CARGO) bench --bench bench -- $(BENCH)
 
 bench-models: ## measure the models on public data and against Python's (TIDINGS_DATA=folder, BENCH_ONLY=part)
@@ -89,10 +96,10 @@ conformance: ## the Autobahn test suite, clients of others, ours in a bundle of 
 
 sources: ## Kafka as a source: fetched (Maven, Java), read by a puller that is killed again and again; clippy with librdkafka
 	@.ci/setup build database kafka
-	@tests/sources/kafka $(abspath $(TARGET))/kafka
+	@tests/sources/kafka $(KAFKA)
 	$(CARGO) clippy -p tidings-pull --all-targets --features kafka -- -D warnings
 	$(CARGO) build -p tidings-pull --features kafka
-	KAFKA_DIR=$(abspath $(TARGET))/kafka $(CARGO) test --test it pull_kafka -- --ignored
+	KAFKA_DIR=$(KAFKA) $(CARGO) test --test it pull_kafka -- --ignored
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

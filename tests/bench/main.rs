@@ -24,6 +24,9 @@ mod golden_lists;
 mod http;
 mod import;
 mod ingest;
+#[path = "../it/helpers/kafka.rs"]
+#[expect(clippy::expect_used, reason = "shared with the integration tests")]
+mod kafka;
 mod lists;
 mod load;
 #[path = "../it/helpers/mariadb.rs"]
@@ -58,7 +61,7 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 16] = [
+    let benches: [(&str, Run); 17] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("months", months::run),
@@ -74,6 +77,7 @@ fn main() {
         ("lists", lists::run),
         ("catalogue", catalogue::run),
         ("sources", sources::run),
+        ("kafka", sources::kafka),
         ("encryption", encryption::run),
     ];
     let mut ran = 0;
@@ -89,6 +93,7 @@ fn main() {
                 "lists",
                 "catalogue",
                 "sources",
+                "kafka",
                 "encryption",
             ]
             .contains(name);

@@ -1,5 +1,5 @@
 //! Events per second from each source, durable at the server: a puller reads what is there already, to its end. Needs Redis,
-//! NATS and MariaDB (`make setup`); Kafka is not measured.
+//! NATS and MariaDB (`make setup`), and Kafka, which is left out where `tests/sources/kafka` has not fetched it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::engines::{Nats, Redis};
 use crate::http::Http;
+use crate::kafka::{self, Kafka};
 use crate::mariadb::MariaDb;
 use crate::report::{Aim, Report, median};
 use crate::server::{Server, data_dir};
@@ -20,48 +21,45 @@ const BATCH: usize = 5_000;
 const IN_FLIGHT: usize = 2;
 
 pub fn run(report: &mut Report) {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_tidings")).with_file_name("tidings-pull");
-    report.setting("records a run", RECORDS);
-    report.setting("runs", RUNS);
-    report.setting("batch.records", BATCH);
-    report.setting("batch.in_flight", IN_FLIGHT);
-    if !program.is_file() {
-        return report.absent(
-            "sources",
-            "tidings-pull is not built: cargo build --release -p tidings-pull --features kafka",
-        );
-    }
     let directory = data_dir();
-    let server = Server::start("serve", directory.path(), &[]);
-    let bench = Bench { program: &program, server: &server, directory: directory.path() };
-    let redis = Redis::start();
-    let section = format!(
-        "[redis]\nurl = \"redis://127.0.0.1:{}\"\nstream = \"events\"\nfield = \"event\"",
-        redis.port
-    );
-    bench.measure(report, "Redis Streams", &section, |payloads| {
-        let commands: Vec<Vec<&str>> =
-            payloads.iter().map(|payload| vec!["XADD", "events", "*", "event", payload.as_str()]).collect();
-        redis.run(&commands);
-    });
-    drop(redis);
+    let Some(bench) = Bench::start(report, directory.path()) else { return };
+    bench.redis(report);
     bench.outbox(report);
     bench.binlog(report);
-    let nats = Nats::start();
-    nats.stream("SHOP", &["events"]);
-    let section = format!("[nats]\nurl = \"nats://127.0.0.1:{}\"\nstream = \"SHOP\"", nats.port);
-    bench.measure(report, "NATS JetStream", &section, |payloads| {
-        payloads.chunks(10_000).for_each(|chunk| nats.publish("events", chunk));
-    });
+    bench.nats(report);
+    bench.kafka(report);
+}
+
+/// Kafka alone.
+pub fn kafka(report: &mut Report) {
+    let directory = data_dir();
+    if let Some(bench) = Bench::start(report, directory.path()) {
+        bench.kafka(report);
+    }
 }
 
 struct Bench<'a> {
-    program: &'a Path,
-    server: &'a Server,
+    program: PathBuf,
+    server: Server,
     directory: &'a Path,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// A server that has stored nothing; `None` without a puller.
+    fn start(report: &mut Report, directory: &'a Path) -> Option<Self> {
+        report.setting("records a run", RECORDS);
+        report.setting("runs", RUNS);
+        report.setting("batch.records", BATCH);
+        report.setting("batch.in_flight", IN_FLIGHT);
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_tidings")).with_file_name("tidings-pull");
+        if !program.is_file() {
+            report.absent("sources", "tidings-pull is not built: make bench BENCH=sources builds it");
+            return None;
+        }
+        let server = Server::start("serve", directory, &[]);
+        Some(Self { program, server, directory })
+    }
+
     /// Fills a source, then times one puller to its end; the median of the runs.
     fn measure(&self, report: &mut Report, name: &str, section: &str, mut fill: impl FnMut(&[String])) {
         let (mut rates, mut busy) = (Vec::new(), Vec::new());
@@ -81,6 +79,13 @@ impl Bench<'_> {
 
     /// Processor seconds of the puller.
     fn pull(&self, name: &str, section: &str) -> f64 {
+        let before = children_seconds();
+        assert!(self.puller(name, section).status().unwrap().success());
+        children_seconds() - before
+    }
+
+    /// A puller that reads to the end that the source has now.
+    fn puller(&self, name: &str, section: &str) -> Command {
         let name: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
         let config = self.directory.join(format!("{name}.toml"));
         let url = format!("http://{}", self.server.address);
@@ -88,21 +93,60 @@ impl Bench<'_> {
             "name = \"{name}\"\n[server]\nurl = \"{url}\"\n[batch]\nrecords = {BATCH}\nin_flight = {IN_FLIGHT}\n{section}\n"
         );
         std::fs::write(&config, text).unwrap();
-        let before = children_seconds();
-        let status = Command::new(self.program)
-            .arg("--config")
-            .arg(&config)
-            .arg("--once")
-            .env("TIDINGS_LOG", "warn")
-            .status();
-        assert!(status.unwrap().success());
-        children_seconds() - before
+        let mut command = Command::new(&self.program);
+        command.arg("--config").arg(&config).arg("--once").env("TIDINGS_LOG", "warn,rdkafka=off");
+        command
     }
 
     /// Events that the server has stored.
     fn events(&self) -> f64 {
         let metrics = Http::connect(self.server.address).get("/admin/metrics").json();
         metrics["totals"]["events"].as_f64().unwrap()
+    }
+
+    fn redis(&self, report: &mut Report) {
+        let redis = Redis::start();
+        let section = format!(
+            "[redis]\nurl = \"redis://127.0.0.1:{}\"\nstream = \"events\"\nfield = \"event\"",
+            redis.port
+        );
+        self.measure(report, "Redis Streams", &section, |payloads| {
+            let commands: Vec<Vec<&str>> = payloads
+                .iter()
+                .map(|payload| vec!["XADD", "events", "*", "event", payload.as_str()])
+                .collect();
+            redis.run(&commands);
+        });
+    }
+
+    fn nats(&self, report: &mut Report) {
+        let nats = Nats::start();
+        nats.stream("SHOP", &["events"]);
+        let section = format!("[nats]\nurl = \"nats://127.0.0.1:{}\"\nstream = \"SHOP\"", nats.port);
+        self.measure(report, "NATS JetStream", &section, |payloads| {
+            payloads.chunks(10_000).for_each(|chunk| nats.publish("events", chunk));
+        });
+    }
+
+    /// A topic of four partitions.
+    fn kafka(&self, report: &mut Report) {
+        const NAME: &str = "Kafka";
+        const ABSENT: &str = "events durable from Kafka";
+        if kafka::folder().is_none() {
+            return report.absent(ABSENT, "Kafka is not there: make bench BENCH=kafka fetches it");
+        }
+        let kafka = Kafka::start();
+        kafka.create("events");
+        let section = format!("[kafka]\nbrokers = \"127.0.0.1:{}\"\ntopics = [\"events\"]", kafka.port);
+        // There is nothing to read yet; what is looked at is whether this puller can.
+        let output = self.puller(NAME, &section).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("built without Kafka") {
+            return report
+                .absent(ABSENT, "tidings-pull is built without it: make bench BENCH=kafka builds it with");
+        }
+        assert!(output.status.success(), "{said}");
+        self.measure(report, NAME, &section, |payloads| kafka.produce("events", payloads));
     }
 
     /// Rows in the server's own PostgreSQL, which has to do both.
