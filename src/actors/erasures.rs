@@ -317,7 +317,7 @@ impl Erasures {
             let is_running = self.state.jobs.current().is_some_and(|job| job.finished_at.is_none());
             if !is_running {
                 let (reply, _) = oneshot::channel();
-                let _ = self.recommender.offer(ModelCommand::Retrain(reply));
+                let _ = self.recommender.offer(ModelCommand::Retrain(None, reply));
                 self.progress.lock().trained = Some(Instant::now());
             }
         }

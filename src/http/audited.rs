@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest};
-use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,28 +21,16 @@ use crate::privacy::{Access, Role};
 use crate::state::tombstones::Tombstones;
 use crate::store::{Connection, StoreError, audit, in_transaction};
 
-/// Values of a change, as the handler tells them.
-#[derive(Clone, Debug, Default)]
-pub enum Values {
-    /// Nothing.
-    #[default]
-    None,
-    /// Values before and after.
-    Told(Value, Value),
-    /// The entry was stored by the transaction that made the change.
-    Stored,
-}
-
-/// The same, where handler and log both reach it.
-pub type Told = Arc<Mutex<Values>>;
+/// Set once the entry was stored with its change; handler and log both reach it.
+pub type IsStored = Arc<AtomicBool>;
 
 /// Caller of a request, left in its extensions once it is known.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Access rights.
     pub access: Access,
-    /// Values that the handler tells.
-    pub told: Told,
+    /// True if the entry was stored with its change.
+    pub is_stored: IsStored,
 }
 
 /// Meaning of a request for the log.
@@ -109,7 +97,7 @@ fn of_people(role: Role) -> Kind {
 pub struct Change {
     /// `None` for what is not kept, such as a user's own changes.
     entry: Option<AuditEntry>,
-    told: Told,
+    is_stored: IsStored,
     tombstones: Arc<Tombstones>,
 }
 
@@ -124,7 +112,7 @@ impl Change {
         let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
         Self {
             entry: is_kept.then(|| entry(request, status.as_u16(), seen.as_ref(), address)),
-            told: seen.map(|seen| seen.told).unwrap_or_default(),
+            is_stored: seen.map(|seen| seen.is_stored).unwrap_or_default(),
             tombstones: Arc::clone(&app.state.tombstones),
         }
     }
@@ -134,7 +122,7 @@ impl Change {
         let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
         Self {
             entry: Some(entry(request, status.as_u16(), None, address)),
-            told: Told::default(),
+            is_stored: IsStored::default(),
             tombstones: Arc::clone(&app.state.tombstones),
         }
     }
@@ -149,9 +137,27 @@ impl Change {
         Self { entry, ..self }
     }
 
-    /// Values for [`record`], which adds nothing to what was stored.
-    pub fn told(&self) -> Told {
-        Told::clone(&self.told)
+    /// What tells [`record`] to add nothing to what was stored.
+    pub fn stored(&self) -> IsStored {
+        IsStored::clone(&self.is_stored)
+    }
+
+    /// The entry with what was there before, and what is there since, for a transaction that an actor makes; `None` for what is not kept.
+    /// Once that is committed, [`Self::note_stored`] is to be called.
+    pub fn entry(&self, before: impl Serialize, after: impl Serialize) -> Option<AuditEntry> {
+        let kept = |value: Value| Some(value).filter(|value| !value.is_null()).map(|value| masked(&value));
+        Some(AuditEntry {
+            before: kept(serde_json::to_value(before).unwrap_or_default()),
+            after: kept(serde_json::to_value(after).unwrap_or_default()),
+            ..self.entry.clone()?
+        })
+    }
+
+    /// Keeps [`record`] from adding the entry once more.
+    pub fn note_stored(&self) {
+        if self.entry.is_some() {
+            self.is_stored.store(true, Ordering::Release);
+        }
     }
 
     /// Stores the entry with what was there before, and what is there since. Goes last in its transaction: entries are added one after
@@ -162,15 +168,22 @@ impl Change {
         before: impl Serialize,
         after: impl Serialize,
     ) -> Result<(), StoreError> {
-        let Some(entry) = &self.entry else { return Ok(()) };
-        let kept = |value: Value| Some(value).filter(|value| !value.is_null()).map(|value| masked(&value));
-        let entry = AuditEntry {
-            before: kept(serde_json::to_value(before).unwrap_or_default()),
-            after: kept(serde_json::to_value(after).unwrap_or_default()),
-            ..entry.clone()
-        };
+        let Some(entry) = self.entry(before, after) else { return Ok(()) };
         audit::append(connection, &[self.tombstones.in_entry(&entry)])?;
-        *self.told.lock() = Values::Stored;
+        self.note_stored();
+        Ok(())
+    }
+
+    /// Stores the entry of what is then done in memory, or in many steps, which it has to precede.
+    pub async fn store_first(
+        self,
+        app: &App,
+        before: impl Serialize + Send + 'static,
+        after: impl Serialize + Send + 'static,
+    ) -> Result<(), ApiError> {
+        if self.entry.is_some() {
+            app.state.store.run(move |connection| self.store(connection, before, after)).await?;
+        }
         Ok(())
     }
 }
@@ -202,7 +215,7 @@ pub async fn record(response: &ServiceResponse<BoxBody>, app: &App) {
         _ => Kind::Plain,
     };
     // One that failed afterwards was rolled back, or not: that it was tried is kept.
-    let is_stored = is_done && seen.as_ref().is_some_and(|seen| matches!(*seen.told.lock(), Values::Stored));
+    let is_stored = is_done && seen.as_ref().is_some_and(|seen| seen.is_stored.load(Ordering::Acquire));
     if (kind == Kind::Change && is_stored) || (kind == Kind::Plain && !is_refused) {
         return;
     }
@@ -218,11 +231,6 @@ pub async fn record(response: &ServiceResponse<BoxBody>, app: &App) {
 }
 
 fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Option<IpAddr>) -> AuditEntry {
-    let (before, after) = match seen.map(|seen| std::mem::take(&mut *seen.told.lock())) {
-        Some(Values::Told(before, after)) => (Some(before), Some(after)),
-        Some(Values::None | Values::Stored) | None => (None, None),
-    };
-    let kept = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| masked(&value));
     let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
     AuditEntry {
         occurred_at: Timestamp::now(),
@@ -232,8 +240,8 @@ fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Optio
         action: format!("{} {route}", request.method()),
         object: request.path().to_owned(),
         status,
-        before: kept(before),
-        after: kept(after),
+        before: None,
+        after: None,
     }
 }
 

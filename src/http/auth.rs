@@ -5,10 +5,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
-use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
 
-use super::audited::{Seen, Told, Values};
+use super::audited::{IsStored, Seen};
 use super::error::ApiError;
 use super::forwarded::Original;
 use super::rates::{self, Who};
@@ -27,14 +26,13 @@ use crate::privacy::{Access, Permission, Role, Scope, TokenError};
 #[derive(Clone, Debug)]
 pub struct Caller {
     access: Access,
-    told: Told,
     /// Permission to act for any user on this route.
     for_users: Permission,
 }
 
 impl Caller {
-    fn new(access: Access, told: Told) -> Self {
-        Self { access, told, for_users: Permission::ActForUsers }
+    fn new(access: Access) -> Self {
+        Self { access, for_users: Permission::ActForUsers }
     }
 
     /// The caller, if its role has the permission, which then is the one for other users as well.
@@ -104,12 +102,6 @@ impl Caller {
         }
     }
 
-    /// Tells the audit log what a change was: what was there before, and what is there since.
-    pub fn changed(&self, before: impl Serialize, after: impl Serialize) {
-        let before = serde_json::to_value(before).unwrap_or_default();
-        *self.told.lock() = Values::Told(before, serde_json::to_value(after).unwrap_or_default());
-    }
-
     /// Returns whether the shop speaks, or a client of a user.
     pub fn speaker(&self) -> Speaker {
         self.access.speaker()
@@ -175,8 +167,7 @@ pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Resu
             verified?
         }
     };
-    let told = Told::default();
-    request.extensions_mut().insert(Seen { access: access.clone(), told: Told::clone(&told) });
+    request.extensions_mut().insert(Seen { access: access.clone(), is_stored: IsStored::default() });
     if access.session.is_some() {
         check_csrf(request, app)?;
     }
@@ -187,7 +178,7 @@ pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Resu
             return Err(ApiError::OutOfScope(wanted));
         }
     }
-    Ok(Caller::new(access, told))
+    Ok(Caller::new(access))
 }
 
 /// Refuses a request that changes something by a cookie alone: a page of another site could cause it.
@@ -222,12 +213,11 @@ mod tests {
         let (visitor, user) = (ExternalId::parse("anon-1").unwrap(), ExternalId::parse("17").unwrap());
         let of = |user: &ExternalId| {
             let access = Access { role: Role::User, user: Some(user.clone()), ..Access::open() };
-            Caller::new(access, Told::default())
+            Caller::new(access)
         };
         let registry = Registry::default();
         let merge = registry.in_order(&visitor).now_or_never().unwrap();
-        let (by_visitor, by_user, service) =
-            (of(&visitor), of(&user), Caller::new(Access::open(), Told::default()));
+        let (by_visitor, by_user, service) = (of(&visitor), of(&user), Caller::new(Access::open()));
         let mut waiting: Vec<_> = [&by_visitor, &by_user, &service]
             .into_iter()
             .map(|caller| Box::pin(caller.in_order(&visitor, &registry)))

@@ -322,8 +322,8 @@ async fn switch(request: &HttpRequest, app: &App, id: Uuid, to: Going) -> Result
     }
     if !ids.is_empty() {
         let change = Change::new(request, app, StatusCode::OK);
-        let entry = move |connection: &mut Connection, _: &Going| change.store(connection, (), ());
-        app.notifier.switch(ids, to, Box::new(entry)).await?;
+        app.notifier.switch(ids, to, change.entry((), ())).await?;
+        change.note_stored();
     }
     let fields = Arc::clone(app.state.store.fields());
     let shown = app

@@ -208,6 +208,7 @@ async fn serve(request: &HttpRequest, app: &App, version: ModelVersion) -> Resul
 /// Scores a version beside the one that serves, on live decisions, and shows nobody what it says; it takes the place of
 /// the one before and lasts until the server stops.
 pub async fn shadow(
+    request: HttpRequest,
     path: web::Path<i32>,
     app: web::Data<App>,
     _body: Body,
@@ -220,12 +221,25 @@ pub async fn shadow(
     let decoded = decoded.map_err(|_| ApiError::Unavailable("the server is going down".to_owned()))?;
     let mut model = decoded.map_err(|error| ApiError::Conflict(error.to_string()))?;
     model.version = version;
+    let change = Change::new(&request, &app, StatusCode::OK);
+    change.store_first(&app, shadow_of(&app), ShadowModel { shadow: version.0 }).await?;
     app.state.monitor.shadow(Some(model));
     Ok(HttpResponse::Ok().json(ShadowModel { shadow: version.0 }))
 }
 
 /// Scores nothing beside the one that serves any more.
-pub async fn end_shadow(app: web::Data<App>, _caller: With<Operate>) -> Result<HttpResponse, ApiError> {
+pub async fn end_shadow(
+    request: HttpRequest,
+    app: web::Data<App>,
+    _caller: With<Operate>,
+) -> Result<HttpResponse, ApiError> {
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
+    change.store_first(&app, shadow_of(&app), ()).await?;
     app.state.monitor.shadow(None);
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// The version that is scored beside the one that serves.
+fn shadow_of(app: &App) -> Option<ShadowModel> {
+    app.state.monitor.shadow_report().map(|report| ShadowModel { shadow: report.version })
 }

@@ -10,6 +10,20 @@ use crate::base::Timestamp;
 use crate::recommend::train::Stage;
 use crate::store::jobs::JobRow;
 
+/// A training that is about to begin.
+pub fn training(now: Timestamp) -> JobRow {
+    JobRow {
+        job_id: Uuid::now_v7(),
+        kind: "train".to_owned(),
+        state: "running".to_owned(),
+        stage: Stage::Read.name().to_owned(),
+        progress: 0.0,
+        message: None,
+        created_at: now,
+        finished_at: None,
+    }
+}
+
 /// The job that runs or ran last, for whoever asks.
 #[derive(Default)]
 pub struct JobBoard {
@@ -23,10 +37,14 @@ impl JobBoard {
         self.current.lock().clone()
     }
 
+    /// Returns whether that job is the one that runs.
+    pub fn is_running(&self, job: Uuid) -> bool {
+        self.current().is_some_and(|current| current.job_id == job && current.finished_at.is_none())
+    }
+
     /// Asks the job to stop; false when it is not the one that runs.
     pub fn cancel(&self, job: Uuid) -> bool {
-        let running =
-            self.current().is_some_and(|current| current.job_id == job && current.finished_at.is_none());
+        let running = self.is_running(job);
         if running {
             self.cancel.store(true, Ordering::Release);
         }
@@ -34,20 +52,9 @@ impl JobBoard {
     }
 
     /// A training begins.
-    pub fn begin(&self, now: Timestamp) -> JobRow {
-        let job = JobRow {
-            job_id: Uuid::now_v7(),
-            kind: "train".to_owned(),
-            state: "running".to_owned(),
-            stage: Stage::Read.name().to_owned(),
-            progress: 0.0,
-            message: None,
-            created_at: now,
-            finished_at: None,
-        };
+    pub fn begin(&self, job: JobRow) {
         self.cancel.store(false, Ordering::Release);
-        *self.current.lock() = Some(job.clone());
-        job
+        *self.current.lock() = Some(job);
     }
 
     /// Notes how far it is; breaks when somebody asked it to stop.

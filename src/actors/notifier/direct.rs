@@ -1,4 +1,4 @@
-//! Messages that skip the outbox: each to one user, now, without a key. The message's own place in the stream makes it
+//! Messages that skip the outbox: each to one user, now, without a key and without an entry of the audit log. The message's own place in the stream makes it
 //! durable, so the request is answered when all of them have theirs; one commit instead of two. What can't be placed at once
 //! (quiet hours, a full mailbox, an actor that ended) goes through the outbox like any other, and then counts as accepted.
 
@@ -9,13 +9,14 @@ use crate::base::Timestamp;
 use crate::notify::message::Audience;
 use crate::store::outbox::{OutboxRow, Submission};
 
-/// Returns whether these messages may skip the outbox, under a key or not.
-pub fn may_skip(submissions: &[Submission], is_keyed: bool, now: Timestamp) -> bool {
+/// Returns whether these messages may skip the outbox. `is_alone`: nothing else is stored by the transaction that accepts them, neither an
+/// answer under a key nor an entry of the audit log.
+pub fn may_skip(submissions: &[Submission], is_alone: bool, now: Timestamp) -> bool {
     let may = |s: &Submission| {
         let one = matches!(&s.audience, Audience::Users(users) if users.len() == 1);
         one && s.due_at <= now && s.call.is_none() && s.receipt.is_none() && s.user_receipts.is_empty()
     };
-    !is_keyed && submissions.iter().all(may)
+    is_alone && submissions.iter().all(may)
 }
 
 /// The messages of a request; one that can't be read is left out, and the request refused.

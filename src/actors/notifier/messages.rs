@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix::Message;
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -11,8 +10,9 @@ use crate::actors::mailbox::Mailbox;
 use crate::actors::send::Offer;
 use crate::base::Timestamp;
 use crate::notify::message::Audience;
+use crate::privacy::audit::AuditEntry;
+use crate::store::idempotency;
 use crate::store::outbox::{Accepted, Submission};
-use crate::store::{Along, idempotency};
 
 /// Receiver of the answer to a [`Submit`].
 pub type Reply = oneshot::Sender<Result<Submitted, SubmitError>>;
@@ -45,8 +45,8 @@ pub struct Switch {
     pub broadcasts: Vec<Uuid>,
     /// To go on, or to stand still.
     pub to: Going,
-    /// Work in the same transaction, done once.
-    pub along: Mutex<Option<Along<Going>>>,
+    /// Entry of the audit log, stored in the same transaction.
+    pub entry: Option<AuditEntry>,
     /// Receiver of the answer.
     pub reply: oneshot::Sender<Result<(), SubmitError>>,
 }
@@ -66,6 +66,8 @@ pub struct Submit {
     pub submissions: Vec<Submission>,
     /// Under a key it is accepted once.
     pub keyed: Option<Keyed>,
+    /// Entry of the audit log, stored in the transaction that accepts it.
+    pub entry: Option<AuditEntry>,
     /// Receiver of the answer.
     pub reply: Reply,
 }
@@ -111,14 +113,15 @@ impl Submit {
 }
 
 impl Mailbox<NotifierMessage> {
-    /// Accepts messages of the shop, under a key once; comes back when they are durable.
+    /// Accepts messages of the shop, under a key once; comes back when they are durable, and their entry with them.
     pub async fn submit(
         &self,
         submissions: Vec<Submission>,
         keyed: Option<Keyed>,
+        entry: Option<AuditEntry>,
     ) -> Result<Submitted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        match self.offer(NotifierMessage::Submit(Submit { submissions, keyed, reply })) {
+        match self.offer(NotifierMessage::Submit(Submit { submissions, keyed, entry, reply })) {
             Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
             Offer::Full(_) => Err(SubmitError::Overloaded),
             Offer::Closed(_) => Err(SubmitError::Unavailable),
@@ -130,11 +133,10 @@ impl Mailbox<NotifierMessage> {
         &self,
         broadcasts: Vec<Uuid>,
         to: Going,
-        along: Along<Going>,
+        entry: Option<AuditEntry>,
     ) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let along = Mutex::new(Some(along));
-        match self.offer(NotifierMessage::Switch(Switch { broadcasts, to, along, reply })) {
+        match self.offer(NotifierMessage::Switch(Switch { broadcasts, to, entry, reply })) {
             Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
             Offer::Full(_) => Err(SubmitError::Overloaded),
             Offer::Closed(_) => Err(SubmitError::Unavailable),

@@ -323,7 +323,8 @@ impl NotifierActor {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
             return;
         }
-        if direct::may_skip(&submit.submissions, submit.keyed.is_some(), Timestamp::now()) {
+        let is_alone = submit.keyed.is_none() && submit.entry.is_none();
+        if direct::may_skip(&submit.submissions, is_alone, Timestamp::now()) {
             for batch in direct::batches(submit) {
                 self.line_up(batch, &HashSet::new());
             }

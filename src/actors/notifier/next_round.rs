@@ -1,5 +1,6 @@
 //! Work that the next round takes from the notifier, and gives back when it failed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ledger::Turn;
@@ -15,6 +16,7 @@ impl NotifierActor {
         let mut round = Round {
             now,
             zone: self.state.rules().time_zone.clone(),
+            tombstones: Arc::clone(&self.state.tombstones),
             cursor: self.cursor,
             next_due: self.next_due,
             may_read: self.lanes.len() < MAX_OUT,
@@ -57,9 +59,12 @@ impl NotifierActor {
                 .submissions
                 .into_iter()
                 .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission });
-            let request =
-                Request { submissions: submissions.collect(), keyed: submit.keyed, reply: submit.reply };
-            round.requests.push(request);
+            round.requests.push(Request {
+                submissions: submissions.collect(),
+                keyed: submit.keyed,
+                entry: submit.entry,
+                reply: submit.reply,
+            });
         }
         (!round.is_empty()).then_some(round)
     }

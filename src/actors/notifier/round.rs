@@ -1,6 +1,7 @@
 //! One round trip of the notifier: what is to be written goes in, what is due comes out, in one transaction.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -11,10 +12,12 @@ use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::deliver::Withdrawal;
 use crate::notify::Priority;
 use crate::notify::message::Audience;
+use crate::privacy::audit::AuditEntry;
+use crate::state::tombstones::Tombstones;
 use crate::store::deferred::{self, DeferredRow};
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
 use crate::store::{
-    self, Connection, Fields, Store, StoreError, broadcasts, calls, idempotency, inbox, lease,
+    self, Connection, Fields, Store, StoreError, audit, broadcasts, calls, idempotency, inbox, lease,
 };
 
 /// A place on the timeline of the outbox.
@@ -31,6 +34,7 @@ pub(super) struct Request {
     /// In order.
     pub submissions: Vec<Submission>,
     pub keyed: Option<Keyed>,
+    pub entry: Option<AuditEntry>,
     pub reply: Reply,
 }
 
@@ -40,6 +44,8 @@ pub(super) struct Round {
     pub now: Timestamp,
     /// Time zone of users who have not told theirs.
     pub zone: TimeZone,
+    /// Erased users, whom no entry of the audit log names.
+    pub tombstones: Arc<Tombstones>,
     pub cursor: Cursor,
     /// As known: when the first row after the cursor is due.
     pub next_due: Option<Timestamp>,
@@ -140,6 +146,7 @@ impl Round {
             } else {
                 self.hand_on(&submissions, rows, &later, &mut found);
             }
+            self.add_to_audit_log(connection, &found.answers)?;
             Ok(found)
         })
     }
@@ -241,11 +248,23 @@ impl Round {
                     goes_on = true;
                 }
             }
-            if let Some(along) = switch.along.lock().take() {
-                along(connection, &switch.to)?;
-            }
         }
         Ok(goes_on)
+    }
+
+    /// Adds entries of what was accepted, paused and resumed: last, since they are added one after the other.
+    fn add_to_audit_log(
+        &self,
+        connection: &mut Connection,
+        answers: &[Result<Submitted, SubmitError>],
+    ) -> Result<(), StoreError> {
+        let accepted = self.requests.iter().zip(answers).filter_map(|(request, answer)| match answer {
+            Ok(Submitted::Accepted(_)) => request.entry.as_ref(),
+            Ok(Submitted::Before(_)) | Err(_) => None,
+        });
+        let entries = self.switches.iter().filter_map(|switch| switch.entry.as_ref()).chain(accepted);
+        let entries: Vec<AuditEntry> = entries.map(|entry| self.tombstones.in_entry(entry)).collect();
+        audit::append(connection, &entries)
     }
 
     /// Parked messages, in a row for each batch that they were taken from.

@@ -3,6 +3,7 @@
 
 mod duty_cycle;
 pub mod messages;
+pub mod requested;
 pub mod training;
 pub mod worker;
 
@@ -14,19 +15,21 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use self::messages::ModelCommand;
+use self::messages::{Asked, ModelCommand, Reply};
+use self::requested::Requested;
 use self::training::{Outcome, TrainingError, parameters};
 use self::worker::train_beside;
 use super::mailbox::DropGuard;
 use super::registry::{Entry, Registry};
 use crate::base::{ModelVersion, Timestamp};
 use crate::decide::Input;
+use crate::privacy::audit::AuditEntry;
 use crate::recommend::ModelSet;
 use crate::recommend::train::TrainError;
-use crate::state::AppState;
 use crate::state::changed_items::Watch;
+use crate::state::{AppState, job_board};
 use crate::store::jobs::{self, JobRow};
-use crate::store::{Along, in_transaction, models, thread_stands_back};
+use crate::store::{Along, Connection, StoreError, audit, in_transaction, models, thread_stands_back};
 use crate::telemetry::{Count, Gauge, Ratio};
 
 /// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
@@ -57,6 +60,8 @@ pub struct RecommenderActor {
     state: Arc<AppState>,
     registry: Arc<Registry>,
     running: Option<Uuid>,
+    /// Requests that came while the start of a training is being stored; `None` when none is.
+    starting: Option<Vec<(Option<AuditEntry>, Reply)>>,
     /// Users' actors that have still to learn of the last swap.
     to_tell: VecDeque<Arc<Entry>>,
     told_at_once: usize,
@@ -71,6 +76,7 @@ impl RecommenderActor {
             state,
             registry,
             running: None,
+            starting: None,
             to_tell: VecDeque::new(),
             told_at_once: 0,
             is_telling: false,
@@ -78,28 +84,53 @@ impl RecommenderActor {
         }
     }
 
-    fn retrain(&mut self, context: &mut Context<Self>) -> Uuid {
+    /// Starts a training once its job is stored, and with it the request, unless one runs.
+    fn ask(&mut self, request: Option<AuditEntry>, reply: Reply, context: &mut Context<Self>) {
         if let Some(job) = self.running {
-            return job;
+            let _ = reply.send(Ok(Asked { job, is_new: false }));
+            return;
         }
-        let job = self.state.jobs.begin(Timestamp::now());
+        if let Some(others) = &mut self.starting {
+            others.push((request, reply));
+            return;
+        }
+        self.starting = Some(Vec::new());
+        let job = job_board::training(Timestamp::now());
+        let entry = request.as_ref().map(|entry| Requested::new(entry, Some(job.job_id)).started());
+        let stored = self.save(&job, entry);
+        context.spawn(stored.into_actor(self).map(move |stored, actor, context| {
+            let others = actor.starting.take().unwrap_or_default();
+            let asked = Asked { job: job.job_id, is_new: true };
+            let is_stored = stored.is_ok();
+            // One of the schedule is tried whether or not its job can be stored; what somebody asked for is not, without its entry.
+            if is_stored || request.is_none() {
+                actor.retrain(job, request, context);
+            }
+            let _ = reply.send(stored.map(|()| asked));
+            for (request, reply) in others {
+                actor.ask(request, reply, context);
+            }
+        }));
+    }
+
+    fn retrain(&mut self, job: JobRow, request: Option<AuditEntry>, context: &mut Context<Self>) {
         self.running = Some(job.job_id);
         log::info!("training begins job={}", job.job_id);
-        self.save(job.clone());
+        self.state.jobs.begin(job.clone());
         self.state.live.prepare(parameters(&self.state).popularity_half_life_days);
         let state = Arc::clone(&self.state);
         let watch = Arc::new(state.watch_items());
         let watched = Arc::clone(&watch);
         let (done, ended) = oneshot::channel();
+        let told = request.as_ref().map(|entry| Requested::new(entry, Some(job.job_id)));
         // A thread of its own: its low priority, for reading the model back, can't be taken back. A panic ends the thread,
         // not the server: the sender is gone then.
         let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
             if let Err(error) = thread_stands_back(state.config.training.niceness) {
                 log::warn!("training keeps its priority error={error}");
             }
-            let jobs = &state.jobs;
-            let _ =
-                done.send(train_beside(&state, &watched, &mut |stage, share| jobs.progress(stage, share)));
+            let progress = &mut |stage, share| state.jobs.progress(stage, share);
+            let _ = done.send(train_beside(&state, &watched, told, progress));
         });
         if let Err(error) = thread {
             log::error!("no thread for training error={error}");
@@ -114,11 +145,12 @@ impl RecommenderActor {
             };
             actor.state.live.give_up();
             log::info!("training ended state={state} message=\"{message}\"");
-            if let Some(job) = actor.state.jobs.end(state, message) {
-                actor.save(job);
-            }
+            let Some(job) = actor.state.jobs.end(state, message) else { return };
+            // One that succeeded stored its end with its model.
+            let failed = request.filter(|_| state != "succeeded");
+            let entry = failed.map(|entry| Requested::new(&entry, Some(job.job_id)).without_model(state));
+            actix::spawn(actor.save(&job, entry));
         }));
-        job.job_id
     }
 
     fn trained(&mut self, outcome: Outcome, watch: &Watch, context: &mut Context<Self>) -> String {
@@ -207,13 +239,27 @@ impl RecommenderActor {
         }));
     }
 
-    fn save(&self, job: JobRow) {
-        let store = self.state.store.clone();
-        actix::spawn(async move {
-            if let Err(error) = store.run(move |connection| jobs::save(connection, &job)).await {
+    /// Stores a job as it is now, and an entry of the audit log with it.
+    fn save(
+        &self,
+        job: &JobRow,
+        entry: Option<AuditEntry>,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let (store, job) = (self.state.store.clone(), job.clone());
+        let entry = entry.map(|entry| self.state.tombstones.in_entry(&entry));
+        async move {
+            let save = move |connection: &mut Connection| {
+                in_transaction(connection, |connection| {
+                    jobs::save(connection, &job)?;
+                    audit::append(connection, entry.as_slice())
+                })
+            };
+            let saved = store.run(save).await;
+            if let Err(error) = &saved {
                 log::error!("job not saved error={error}");
             }
-        });
+            saved
+        }
     }
 }
 
@@ -224,7 +270,8 @@ impl Actor for RecommenderActor {
         let interval = self.state.config.training.interval_s;
         if interval > 0 {
             context.run_interval(Duration::from_secs(interval), |actor, context| {
-                actor.retrain(context);
+                let (reply, _) = oneshot::channel();
+                actor.ask(None, reply, context);
             });
         }
         context.run_interval(AGE_TICK, |actor, _| {
@@ -238,10 +285,7 @@ impl Handler<ModelCommand> for RecommenderActor {
 
     fn handle(&mut self, command: ModelCommand, context: &mut Self::Context) {
         match command {
-            ModelCommand::Retrain(reply) => {
-                let job = self.retrain(context);
-                let _ = reply.send(job);
-            }
+            ModelCommand::Retrain(request, reply) => self.ask(request, reply, context),
             ModelCommand::Activate(version, along, reply) => self.activate(version, along, reply, context),
         }
     }

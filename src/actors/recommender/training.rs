@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use super::requested::Requested;
 use crate::base::{ModelVersion, Timestamp, UserId};
 use crate::decide::ServedLists;
 use crate::evaluate::card::{DataFacts, ModelCard};
@@ -19,7 +20,7 @@ use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
 use crate::store::{
-    StoreError, events, experiments, in_transaction, response_examples, rules, stated_features, users,
+    StoreError, audit, events, experiments, in_transaction, response_examples, rules, stated_features, users,
 };
 
 /// Events read between two looks at cancellation: some milliseconds.
@@ -162,9 +163,10 @@ pub fn measure_cold(
     Ok(cold::measure(&data, &state.catalogue.load_full(), cold, &parameters, ks, progress)?)
 }
 
-/// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
+/// Reads, trains, judges and stores, with the end of the request in the audit log. Blocks for as long as it takes: never on an arbiter.
 pub fn train(
     state: &AppState,
+    requested: Option<&Requested>,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainingError> {
     let started = Instant::now();
@@ -208,7 +210,9 @@ pub fn train(
             if gate.passed {
                 user_features::replace(connection, &rows)?;
             }
-            models::prune(connection, keep)
+            models::prune(connection, keep)?;
+            let end = requested.map(|requested| requested.with_model(new.version, gate.passed));
+            audit::append(connection, end.as_slice())
         })
     })?;
     Ok(Outcome { model, gate, took })

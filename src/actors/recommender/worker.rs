@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::duty_cycle::DutyCycle;
+use super::requested::Requested;
 use super::training::{Outcome, TrainingError, train};
 use crate::base::{ModelVersion, Timestamp};
 use crate::catalogue::Item;
@@ -39,6 +40,8 @@ pub struct Order {
     pub url: String,
     /// The server's configuration.
     pub config: Config,
+    /// Request of somebody who asked for it.
+    pub requested: Option<Requested>,
 }
 
 /// Report of a training worker.
@@ -80,11 +83,12 @@ fn read_catalogue(
 pub fn train_beside(
     state: &AppState,
     watch: &Watch,
+    requested: Option<Requested>,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainingError> {
     let niceness = state.config.training.niceness;
     read_catalogue(state, items::load_all)?;
-    let mut worker = Worker::start(state)?;
+    let mut worker = Worker::start(state, requested)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
     for line in BufReader::new(stdout).lines() {
@@ -136,10 +140,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(state: &AppState) -> Result<Self, TrainingError> {
+    fn start(state: &AppState, requested: Option<Requested>) -> Result<Self, TrainingError> {
         let failed =
             |error: std::io::Error| TrainingError::Worker(format!("it could not be started: {error}"));
-        let order = Order { url: state.store.url().to_owned(), config: state.config.clone() };
+        let order = Order { url: state.store.url().to_owned(), config: state.config.clone(), requested };
         let order = serde_json::to_string(&order).map_err(|error| failed(error.into()))?;
         let mut command = Command::new(program());
         command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -173,9 +177,9 @@ fn program() -> PathBuf {
 }
 
 /// The worker's part: trains and says on standard output how it goes. Blocks.
-pub fn work(state: &AppState) -> std::io::Result<()> {
+pub fn work(state: &AppState, requested: Option<&Requested>) -> std::io::Result<()> {
     let mut told: Option<(Stage, Instant)> = None;
-    let outcome = train(state, &mut |stage, share| {
+    let outcome = train(state, requested, &mut |stage, share| {
         if told.is_some_and(|(last, at)| last == stage && at.elapsed() < TELL_EVERY) {
             return ControlFlow::Continue(());
         }

@@ -3,8 +3,9 @@
 use anyhow::bail;
 use clap::Subcommand;
 use rand::RngExt;
+use serde_json::json;
 
-use super::{note, say};
+use super::{note, say, started};
 use crate::app::database::{Database, Sharing, open};
 use crate::config::Config;
 use crate::privacy::encryption::{Field, KEY_BYTES, MasterKey};
@@ -70,6 +71,7 @@ fn is_on(database: &Database) -> anyhow::Result<()> {
 fn rotate(database: &Database) -> anyhow::Result<()> {
     is_on(database)?;
     let store = &database.store;
+    let entry = started(store, "encryption rotate", "data keys")?;
     let mut rewrapped = 0;
     loop {
         match store.run_blocking(|connection| rewrap_some(connection, store.fields(), BATCH))? {
@@ -77,7 +79,7 @@ fn rotate(database: &Database) -> anyhow::Result<()> {
             n => rewrapped += n,
         }
     }
-    note(store, "encryption rotate", &format!("{rewrapped} data keys"))?;
+    note(store, &entry, &json!({"state": "succeeded", "data_keys": rewrapped}))?;
     say(&format!(
         "{rewrapped} data keys are wrapped by the current master key; older ones can be taken out of the settings"
     ))
@@ -87,6 +89,7 @@ fn encrypt_existing(database: &Database) -> anyhow::Result<()> {
     is_on(database)?;
     let store = &database.store;
     for field in Field::ALL {
+        let entry = started(store, "encryption encrypt-existing", field.name())?;
         let mut place = Existing::new(field);
         let mut encrypted = 0;
         loop {
@@ -97,7 +100,7 @@ fn encrypt_existing(database: &Database) -> anyhow::Result<()> {
                 n => encrypted += n,
             }
         }
-        note(store, "encryption encrypt-existing", &format!("{} {encrypted}", field.name()))?;
+        note(store, &entry, &json!({"state": "succeeded", "encrypted": encrypted}))?;
         say(&format!("{}  {encrypted} encrypted", field.name()))?;
     }
     Ok(())

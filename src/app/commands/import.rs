@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{note, say};
+use super::{failed, say, started};
 use crate::app::database::{Sharing, open};
 use crate::app::import::{self, ImportArgs};
 use crate::app::usage::Usage;
@@ -27,14 +27,16 @@ pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
     // What can't be opened or understood is told before a database is started, or made, for it.
     let prepared = import::prepare(request.format, &request.files, &request.options)?;
     let summary = if request.dry_run {
-        import::take(None, prepared, &request.options)?
+        import::take(None, prepared, &request.options, None)?
     } else {
         let database = open(config, Sharing::Attach)?;
         request.options.records.kinds = Arc::new(
             database.store.run_blocking(|connection| event_kinds::sync(connection, &config.event.kinds))?,
         );
-        note(&database.store, "import", &named(&request.files))?;
-        import::take(Some(&database.store), prepared, &request.options)?
+        let store = &database.store;
+        let entry = started(store, "import", &named(&request.files))?;
+        let taken = import::take(Some(store), prepared, &request.options, Some(&entry));
+        taken.map_err(|error| failed(store, &entry, error))?
     };
     say(&summary.to_string())?;
     match summary.complaint(request.options.max_refused) {

@@ -35,12 +35,33 @@ mod uplift_report;
 
 use std::io::Write;
 
+use serde_json::{Value, json};
+
+use crate::base::Timestamp;
+use crate::privacy::audit::AuditEntry;
 use crate::state::audit::of_command;
 use crate::store::{Connection, Store, StoreError, audit as audit_log, in_transaction};
 
-/// Adds a command that read much, or does its work in many steps, to the audit log.
-pub fn note(store: &Store, command: &str, object: &str) -> anyhow::Result<()> {
-    Ok(store.run_blocking(|connection| audit_log::append(connection, &[of_command(command, object)]))?)
+/// Adds the start of a command of many transactions to the audit log, before the first of them. Its end goes with the last: the answer is
+/// the entry that [`AuditEntry::at_stage`] makes it of.
+pub fn started(store: &Store, command: &str, object: &str) -> anyhow::Result<AuditEntry> {
+    let entry = of_command(command, object);
+    note(store, &entry, &json!({"state": "started"}))?;
+    Ok(entry)
+}
+
+/// Adds another stage of a command to the audit log.
+pub fn note(store: &Store, entry: &AuditEntry, stage: &Value) -> Result<(), StoreError> {
+    let entry = entry.at_stage(Timestamp::now(), stage);
+    store.run_blocking(|connection| audit_log::append(connection, &[entry]))
+}
+
+/// Adds the end of a command that failed to the audit log, and returns why it did.
+pub fn failed(store: &Store, entry: &AuditEntry, error: anyhow::Error) -> anyhow::Error {
+    if let Err(error) = note(store, entry, &json!({"state": "failed"})) {
+        log::error!("audit log not written error={error}");
+    }
+    error
 }
 
 /// Runs a change and adds it to the audit log in one transaction. `change` answers the object of the entry with its result; without

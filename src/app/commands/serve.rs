@@ -89,7 +89,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
     if state.models.load().version.0 == 0 {
         log::info!("training the first model");
         let watch = state.watch_items();
-        let outcome = training::train(&state, &mut |_, _| std::ops::ControlFlow::Continue(()))
+        let outcome = training::train(&state, None, &mut |_, _| std::ops::ControlFlow::Continue(()))
             .context("the first model could not be trained")?;
         log::info!(
             "trained version={} took_ms={}: {}",

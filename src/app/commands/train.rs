@@ -6,11 +6,14 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{note, say};
+use super::say;
+use crate::actors::recommender::requested::Requested;
 use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::config::Config;
+use crate::state::audit::of_command;
+use crate::store::audit;
 
 /// Trains once, prints the metrics, and fails when the gate does not let the model serve.
 pub fn run(config: &Config) -> anyhow::Result<()> {
@@ -20,7 +23,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {percent:>3} % {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut last = "";
-    let outcome = training::train(&state, &mut |stage, share| {
+    let requested = Requested::new(&of_command("train", "model"), None);
+    let note = |entry| database.store.run_blocking(|connection| audit::append(connection, &[entry]));
+    note(requested.started())?;
+    let outcome = training::train(&state, Some(&requested), &mut |stage, share| {
         if bar.is_hidden() && stage.name() != last {
             last = stage.name();
             log::info!("training stage={last}");
@@ -30,8 +36,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         ControlFlow::Continue(())
     });
     bar.finish_and_clear();
+    if outcome.is_err()
+        && let Err(error) = note(requested.without_model("failed"))
+    {
+        log::error!("audit log not written error={error}");
+    }
     let outcome = outcome?;
-    note(&database.store, "train", &format!("version {}", outcome.model.version))?;
     for (name, value) in &outcome.model.metrics {
         say(&format!("{name:<28} {value:.4}"))?;
     }

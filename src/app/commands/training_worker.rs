@@ -22,7 +22,8 @@ pub fn run() -> anyhow::Result<()> {
     end_with_parent();
     let mut line = String::new();
     stdin().lock().read_line(&mut line).context("no order")?;
-    let Order { url, config } = serde_json::from_str(&line).context("this is for servers to call")?;
+    let Order { url, config, requested } =
+        serde_json::from_str(&line).context("this is for servers to call")?;
     if let Err(error) = process_stands_back(config.training.niceness) {
         log::warn!("training keeps its priority error={error}");
     }
@@ -31,7 +32,7 @@ pub fn run() -> anyhow::Result<()> {
         std::process::exit(EXIT_WITHDRAWN);
     })?;
     let store = Store::connect(&url, CONNECTIONS)?;
-    work(&*server::load_models(config, store)?)?;
+    work(&*server::load_models(config, store)?, requested.as_ref())?;
     Ok(())
 }
 

@@ -59,6 +59,7 @@ use self::sink::{Batch, Sink, Stopped};
 use crate::base::Timestamp;
 use crate::event::EventLimits;
 use crate::event::clean::Cleaner;
+use crate::privacy::audit::AuditEntry;
 use crate::store::Store;
 
 pub use args::{ImportArgs, ImportRequest};
@@ -82,14 +83,16 @@ pub fn run(
     files: &[PathBuf],
     options: &ImportOptions,
 ) -> anyhow::Result<ImportSummary> {
-    take(Some(store), prepare(format, files, options)?, options)
+    take(Some(store), prepare(format, files, options)?, options, None)
 }
 
-/// Reads and cleans prepared files, and stores what is left; without a store it only tells what would become of them.
+/// Reads and cleans prepared files, and stores what is left; without a store it only tells what would become of them. What is stored last
+/// has the end of the command in the audit log with it.
 pub fn take(
     store: Option<&Store>,
     prepared: Prepared,
     options: &ImportOptions,
+    command: Option<&AuditEntry>,
 ) -> anyhow::Result<ImportSummary> {
     let Prepared { format, mut files } = prepared;
     let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
@@ -108,7 +111,7 @@ pub fn take(
     );
     let cleaner = if format == Format::Exported { cleaner.passing_everything() } else { cleaner };
     let progress = Progress::new(BytesRead::clone(&bytes), total_bytes(&paths), options.quiet);
-    let output = Output::new(store, progress, format, options.catalogue)?;
+    let output = Output::new(store, command, progress, format, options.catalogue)?;
     let mut intake = Intake::new(cleaner, Rejects::new(store.map(|_| rejects_path)), output);
     let (send, receive) = sync_channel::<Batch>(WAITING_BATCHES);
     std::thread::scope(|scope| {

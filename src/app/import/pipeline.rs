@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use anyhow::bail;
+use serde_json::json;
 
 use super::examples;
 use super::format::Format;
@@ -16,10 +17,11 @@ use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::event::clean::{Cleaned, Cleaner, CleaningReport, CleaningStep};
+use crate::privacy::audit::AuditEntry;
 use crate::profile::StatedUser;
 use crate::store::bulk::{Loaded, Loader};
 use crate::store::cleaning::NewCleaning;
-use crate::store::{Store, cleaning, items};
+use crate::store::{Store, audit, cleaning, in_transaction, items};
 
 /// Events per transaction.
 const CHUNK: usize = 100_000;
@@ -185,6 +187,8 @@ fn complete(report: &mut CleaningReport, steps: Vec<CleaningStep>, loaded: Loade
 /// Writes to the database, or to none.
 pub struct Output<'a> {
     store: Option<&'a Store>,
+    /// The command in the audit log.
+    command: Option<&'a AuditEntry>,
     loader: Loader,
     progress: Progress,
     /// Treatment of items that the files describe.
@@ -207,6 +211,7 @@ impl<'a> Output<'a> {
     /// Nothing written yet; never anything without a store.
     pub fn new(
         store: Option<&'a Store>,
+        command: Option<&'a AuditEntry>,
         progress: Progress,
         format: Format,
         catalogue: Option<CatalogueMode>,
@@ -221,6 +226,7 @@ impl<'a> Output<'a> {
         let loader = store.map(|store| Loader::new(store.fields())).unwrap_or_default();
         Ok(Self {
             store,
+            command,
             loader: match catalogue {
                 Some(CatalogueMode::Replace) => loader.replacing_embeddings(),
                 _ => loader,
@@ -309,6 +315,7 @@ impl<'a> Output<'a> {
         Ok(flagged as u64)
     }
 
+    /// Saves the report, and the end of the command in the audit log with it.
     fn save(&self, report: &CleaningReport) -> anyhow::Result<()> {
         let Some(store) = self.store else { return Ok(()) };
         let row = NewCleaning {
@@ -317,7 +324,16 @@ impl<'a> Output<'a> {
             rows_kept: i64::try_from(report.rows_kept).unwrap_or(i64::MAX),
             steps: serde_json::to_value(&report.steps)?,
         };
-        store.run_blocking(|conn| cleaning::insert(conn, &row))?;
+        let Loaded { events, items, changed_items, .. } = self.loader.total();
+        let items = items + changed_items;
+        let told = json!({"state": "succeeded", "rows": row.rows_read, "events": events, "items": items});
+        let end = self.command.map(|command| command.at_stage(Timestamp::now(), &told));
+        store.run_blocking(|conn| {
+            in_transaction(conn, |conn| {
+                cleaning::insert(conn, &row)?;
+                audit::append(conn, end.as_slice())
+            })
+        })?;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Entries of the audit log and the chain of their hashes: that of an entry covers the hash of the one before it. Fields that may
 //! name a person are covered by a salted digest, so that an erasure can replace them and the chain stays whole.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,7 @@ const SECRETS: [&str; 9] =
 const MASKED: &str = "***";
 
 /// Act of somebody, or a refused attempt.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// Moment of the action.
     pub occurred_at: Timestamp,
@@ -113,6 +114,12 @@ impl AuditEntry {
             *text = bounded(text);
         }
         self
+    }
+
+    /// The same act at another stage of what is done in many steps.
+    #[must_use]
+    pub fn at_stage(&self, now: Timestamp, stage: &Value) -> Self {
+        Self { occurred_at: now, after: Some(masked(stage)), ..self.clone() }
     }
 
     /// Digest of the fields that may name a person.

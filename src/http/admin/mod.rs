@@ -19,7 +19,7 @@ use super::body::Body;
 use super::dto;
 use super::error::ApiError;
 use crate::actors::App;
-use crate::actors::recommender::messages::ModelCommand;
+use crate::actors::recommender::messages::{Asked, ModelCommand};
 use crate::base::ExternalId;
 use crate::decide::Input;
 use crate::http::permit::{Operate, ReadDecisions, ReadFigures, With};
@@ -127,17 +127,20 @@ pub async fn users(
 /// Starts a training; while one runs, the answer names that one. A body, which means nothing here, is read all the
 /// same: a connection with an unread body could not be used again.
 pub async fn retrain(
+    request: HttpRequest,
     app: web::Data<App>,
     _body: Body,
-    caller: With<Operate>,
+    _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
+    let change = Change::new(&request, &app, StatusCode::ACCEPTED);
     let (reply, answer) = oneshot::channel();
-    let _ = app.recommender.offer(ModelCommand::Retrain(reply));
-    let job =
-        answer.await.map_err(|_| ApiError::Unavailable("the recommender does not answer".to_owned()))?;
-    let started = Started { job };
-    caller.changed((), &started);
-    Ok(HttpResponse::Accepted().json(started))
+    let _ = app.recommender.offer(ModelCommand::Retrain(change.entry((), ()), reply));
+    let silent = |_| ApiError::Unavailable("the recommender does not answer".to_owned());
+    let Asked { job, is_new } = answer.await.map_err(silent)??;
+    if is_new {
+        change.note_stored();
+    }
+    Ok(HttpResponse::Accepted().json(Started { job }))
 }
 
 /// State, stage and progress of a job.
@@ -158,14 +161,18 @@ pub async fn job(
 
 /// Stops a job soon; what serves goes on serving.
 pub async fn cancel(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     app: web::Data<App>,
     _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    if app.state.jobs.cancel(*path) {
-        return Ok(HttpResponse::Accepted().json(Started { job: *path }));
-    }
     let id = *path;
+    if app.state.jobs.is_running(id) {
+        Change::new(&request, &app, StatusCode::ACCEPTED).store_first(&app, (), ()).await?;
+        if app.state.jobs.cancel(id) {
+            return Ok(HttpResponse::Accepted().json(Started { job: id }));
+        }
+    }
     match app.state.store.run(move |connection| store::jobs::find(connection, id)).await? {
         Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
         None => Err(ApiError::NotFound("this job")),

@@ -9,7 +9,9 @@ mod words;
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::answer::described;
@@ -17,6 +19,8 @@ use self::answer::{Draft, Part};
 use self::audience::Known;
 use self::body::Checked;
 pub(super) use self::words::check_one as check_words;
+use super::audited::Change;
+use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Batch;
 use super::error::ApiError;
@@ -29,6 +33,7 @@ use crate::actors::notifier::messages::{Keyed, Submitted};
 use crate::base::{EventKey, ExternalId, FieldError, Millis, Timestamp};
 use crate::http::permit::{SendMessages, With};
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
+use crate::privacy::audit::AuditEntry;
 use crate::store;
 use crate::store::broadcasts;
 use crate::store::idempotency::Request;
@@ -40,7 +45,7 @@ pub async fn post(
     Batch(body): Batch,
     app: web::Data<App>,
     bodies: web::Data<Bodies>,
-    _caller: With<SendMessages>,
+    caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     let named = idempotency::named(&request, "notifications")?;
     let read = move |body: &[u8]| (named.map(|named| named.with(body)), body::split(body));
@@ -69,11 +74,18 @@ pub async fn post(
     draft.unknown = known.unknown;
     draft.id = call.recall_id(&submissions);
     let draft = Arc::new(draft);
-    let outcomes = match (submit(&app, submissions, keyed, &draft).await?, &keyed) {
+    let change = Change::new(&request, &app, StatusCode::ACCEPTED);
+    let kept = Kept { id: draft.id, messages: submissions.len(), ephemeral: ephemeral.len() };
+    let entry = change.entry((), kept).filter(|_| !entry_follows(&caller, &submissions, keyed.is_some()));
+    let is_kept = entry.is_some();
+    let outcomes = match (submit(&app, submissions, keyed, entry, &draft).await?, &keyed) {
         (Submitted::Accepted(outcomes), _) => outcomes,
         (Submitted::Before(stored), Some(request)) => return idempotency::replay(request, stored),
         (Submitted::Before(_), None) => Vec::new(),
     };
+    if is_kept {
+        change.note_stored();
+    }
     let told = tell(&app, ephemeral).await;
     if let (Some(_), Some(request)) = (told, keyed) {
         let answers = [(request.key, draft.json(&outcomes, told))];
@@ -82,18 +94,38 @@ pub async fn post(
     Ok(HttpResponse::Accepted().json(draft.answer(&outcomes, told)))
 }
 
-/// Makes the submissions durable, with the answer under the key of the request.
+/// A request as the audit log keeps it.
+#[derive(Serialize)]
+struct Kept {
+    /// As in the answer.
+    id: Option<Uuid>,
+    /// Messages that are stored.
+    messages: usize,
+    ephemeral: usize,
+}
+
+/// Returns whether the entry of the audit log follows the messages, in a commit of its own: with authentication off nobody is known, and
+/// what may skip the outbox is pushed after one commit.
+fn entry_follows(caller: &Caller, submissions: &[Submission], is_keyed: bool) -> bool {
+    caller.access().is_open()
+        && !submissions.is_empty()
+        && direct::may_skip(submissions, !is_keyed, Timestamp::now())
+}
+
+/// Makes the submissions durable, with the answer under the key of the request and the entry of the audit log.
 async fn submit(
     app: &App,
     submissions: Vec<Submission>,
     keyed: Option<Request>,
+    entry: Option<AuditEntry>,
     draft: &Arc<Draft>,
 ) -> Result<Submitted, ApiError> {
-    if submissions.is_empty() && keyed.is_none() {
+    let is_alone = keyed.is_none() && entry.is_none();
+    if submissions.is_empty() && is_alone {
         return Ok(Submitted::Accepted(Vec::new()));
     }
     // What skips the outbox is noted as one broadcast here, all else where it is accepted.
-    if direct::may_skip(&submissions, keyed.is_some(), Timestamp::now())
+    if direct::may_skip(&submissions, is_alone, Timestamp::now())
         && let Some(group) = outbox::group(&submissions, Timestamp::now())
     {
         let fields = Arc::clone(app.state.store.fields());
@@ -102,7 +134,7 @@ async fn submit(
     let draft = Arc::clone(draft);
     let compose = Arc::new(move |outcomes: &[Accepted]| draft.json(outcomes, None));
     let under_key = keyed.map(|request| Keyed { request, compose });
-    Ok(app.notifier.submit(submissions, under_key).await?)
+    Ok(app.notifier.submit(submissions, under_key, entry).await?)
 }
 
 /// Passes ephemeral messages on; the number of connected users they went to, `None` without such messages.

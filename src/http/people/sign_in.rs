@@ -119,7 +119,7 @@ pub(in crate::http) async fn begin(
     let old = session_cookie::secret(request.head(), &app.state.config)
         .and_then(|secret| identity.verify_session(&secret).ok());
     let change = Change::signing_in(request, app, status);
-    let told = change.told();
+    let is_stored = change.stored();
     let begun = app
         .state
         .store
@@ -139,7 +139,7 @@ pub(in crate::http) async fn begin(
         })
         .await?;
     let Some(begun) = begun else { return Ok(None) };
-    request.extensions_mut().insert(Seen { access: access(&begun), told });
+    request.extensions_mut().insert(Seen { access: access(&begun), is_stored });
     Ok(Some((line.begins(&begun.secret, now, begun.expires_at), begun)))
 }
 

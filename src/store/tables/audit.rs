@@ -110,6 +110,9 @@ fn chained(row: Row) -> Result<Chained, StoreError> {
 
 /// Adds entries to the end of the chain, in their order; writers take turns.
 pub fn append(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     in_transaction(conn, |conn| {
         sql::<()>("SELECT pg_advisory_xact_lock(?)").bind::<BigInt, _>(LOCK).execute(conn)?;
         let last = sql::<(BigInt, Binary)>("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")

@@ -73,7 +73,7 @@ pub fn import(data: &[u8]) {
     fs::write(path(), bytes).expect("a file can be written");
     let options = ImportOptions { quiet: true, ..ImportOptions::default() };
     if let Ok(prepared) = prepare(*format, std::slice::from_ref(path()), &options) {
-        done(take(None, prepared, &options));
+        done(take(None, prepared, &options, None));
     }
     done(fs::remove_file(path()));
 }
