@@ -83,7 +83,7 @@ pub enum ApiError {
     /// The API key is not for this.
     #[error("the API key lacks the scope {0}")]
     OutOfScope(Scope),
-    /// An API key would be wider than its maker.
+    /// An API key or an account would be wider than its maker.
     #[error(transparent)]
     Wider(#[from] Wider),
     /// The token is of an id that was merged into another user.

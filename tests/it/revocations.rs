@@ -274,6 +274,39 @@ fn an_api_key_makes_nobody_who_may_more_than_itself() {
 }
 
 #[test]
+fn an_api_key_with_any_bound_gives_nobody_an_account_a_role_or_a_link() {
+    let (_database, server) = start();
+    let mut anna = admin(&server);
+    let made = anna.post("/v1/people", &json!({"name": "ben", "role": "viewer"})).json();
+    let of_ben = format!("/v1/people/{}", made["person_id"].as_str().unwrap());
+    let end = Timestamp::now().plus_days(1.0);
+    for bound in [
+        json!({"name": "here", "role": "admin", "origins": ["127.0.0.0/8"]}),
+        json!({"name": "short", "role": "admin", "expires_at": end}),
+        json!({"name": "confined", "role": "admin", "scopes": ["admin:write"]}),
+    ] {
+        let made = anna.post("/v1/admin/keys", &bound);
+        assert_eq!(made.status, 201, "{}", made.body);
+        let mut key = with(&server, made.json()["key"].as_str().unwrap());
+        assert_eq!(anna.patch(&of_ben, &json!({"disabled": true})).status, 200);
+        for answer in [
+            key.post("/v1/people", &json!({"name": "eve", "role": "viewer"})),
+            key.patch(&of_ben, &json!({"role": "operator"})),
+            key.patch(&of_ben, &json!({"disabled": false})),
+            key.post(&format!("{of_ben}/link"), &Value::Null),
+        ] {
+            assert_eq!(code(&answer), (403, "not_permitted".to_owned()), "{bound}: {}", answer.body);
+        }
+        let people = anna.get("/v1/people").json()["people"].take();
+        assert_eq!((people.as_array().unwrap().len(), &people[0]["role"]), (1, &json!("viewer")));
+        // Nobody is given anything by these.
+        assert_eq!(anna.patch(&of_ben, &json!({"disabled": false})).status, 200);
+        assert_eq!(key.patch(&of_ben, &json!({"disabled": true})).status, 200);
+        assert_eq!(key.get("/v1/people").status, 200);
+    }
+}
+
+#[test]
 fn keys_are_made_and_revoked_beside_a_running_server() {
     let (database, server) = start();
     let key = tidings(&database, &["keys", "create", "shop", "--days", "30"]);

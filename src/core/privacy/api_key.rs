@@ -78,6 +78,16 @@ impl ApiKey {
     }
 }
 
+/// Checks that an account of a person with this role may at most what its maker may. A person has none of the bounds of an API key, so
+/// one that has any gives nobody anything.
+pub fn account_is_within(role: Role, maker: &Access) -> Result<(), Wider> {
+    if let Some(more) = role.permissions().iter().find(|permission| !maker.may(**permission)) {
+        return Err(Wider::Permission(*more));
+    }
+    let is_bound = maker.scopes.is_some() || maker.origins.is_some() || maker.expires_at.is_some();
+    if maker.api_key.is_some() && is_bound { Err(Wider::Account) } else { Ok(()) }
+}
+
 /// Bound of an API key within which it makes others.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Wider {
@@ -93,6 +103,11 @@ pub enum Wider {
     /// An end after that of the maker, or none.
     #[error("{}: give it an expires_at of {} or before", AT_MOST, .0)]
     End(Timestamp),
+    /// A person, who has no bounds.
+    #[error(
+        "an API key with scopes, origins or an end gives nobody an account, a role or a link: people have none of these bounds"
+    )]
+    Account,
 }
 
 const AT_MOST: &str = "an API key makes none that may more than itself";
@@ -102,13 +117,14 @@ fn listed(all: &[impl ToString]) -> String {
 }
 
 impl Wider {
-    /// Field of a key that is at fault.
+    /// Field of a key, or of an account, that is at fault.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Permission(_) => "permissions",
             Self::Scopes(_) => "scopes",
             Self::Origins(_) => "origins",
             Self::End(_) => "expires_at",
+            Self::Account => "role",
         }
     }
 }
@@ -234,6 +250,25 @@ mod tests {
         assert_eq!(used(from("8.8.8.8", Some("https://SHOP.example"))), Ok(()));
         assert_eq!(used(from("8.8.8.8", Some("https://shop.example.evil"))), Err(TokenError::Elsewhere));
         assert_eq!(used(Client::default()), Err(TokenError::Elsewhere), "nobody knows from where");
+    }
+
+    #[test]
+    fn a_key_with_any_bound_gives_nobody_an_account() {
+        let unbound = Access { role: Role::Admin, api_key: Some(Uuid::nil()), ..Access::open() };
+        assert_eq!(account_is_within(Role::Admin, &unbound), Ok(()));
+        let places: Vec<Origin> = vec!["10.0.0.0/8".parse().unwrap()];
+        for bound in [
+            Access { scopes: Some(["admin:write".parse::<Scope>().unwrap()].into()), ..unbound.clone() },
+            Access { origins: Some(places.into()), ..unbound.clone() },
+            Access { expires_at: Some(NOW), ..unbound.clone() },
+        ] {
+            assert_eq!(account_is_within(Role::Viewer, &bound), Err(Wider::Account), "{bound:?}");
+        }
+        // The session and the token of a person end, and there is another.
+        let signed_in = Access { role: Role::Admin, expires_at: Some(NOW), ..Access::open() };
+        assert_eq!(account_is_within(Role::Admin, &signed_in), Ok(()));
+        let less = Access { role: Role::Viewer, ..unbound };
+        assert!(matches!(account_is_within(Role::Operator, &less), Err(Wider::Permission(_))));
     }
 
     #[test]

@@ -21,7 +21,8 @@ use super::page::next_after;
 use super::permit::{ManagePeople, With};
 use crate::actors::App;
 use crate::base::{Timestamp, json, nearest, suggest_nearest};
-use crate::privacy::{Access, Permission, Role, sign_in as names};
+use crate::privacy::api_key::account_is_within;
+use crate::privacy::{Permission, Role, sign_in as names};
 use crate::state::sign_ins::{SignInError, page_of_link};
 use crate::store::in_transaction;
 use crate::store::people::{self, Changed, PersonRow};
@@ -197,14 +198,6 @@ pub async fn list(
     Ok(HttpResponse::Ok().json(People { people: rows.into_iter().map(PersonView::from).collect(), next }))
 }
 
-/// Checks that whoever gives a role may no less.
-fn may_give(maker: &Access, role: Role) -> Result<(), ApiError> {
-    match role.permissions().iter().find(|permission| !maker.may(**permission)) {
-        Some(more) => Err(ApiError::Lacks(*more)),
-        None => Ok(()),
-    }
-}
-
 /// Makes an account, and a link to set its password.
 pub async fn post(
     request: HttpRequest,
@@ -215,7 +208,7 @@ pub async fn post(
     let change = Change::new(&request, &app, StatusCode::CREATED);
     let new: NewPerson = parse(&body, r#"{"name": "anna", "role": "viewer"}"#)?;
     let (name, role, by) = (name(&new.name)?, role(&new.role)?, caller.name());
-    may_give(caller.access(), role)?;
+    account_is_within(role, caller.access())?;
     let (secret, hash, until) = app.state.identity.people.link(Timestamp::now());
     let made = app
         .state
@@ -257,8 +250,8 @@ pub async fn patch(
                 // Who is enabled again has the role again.
                 let known = people::by_id(connection, id)?.map(|row| row.person.role);
                 let given = new_role.or(known.filter(|_| disabled == Some(false)));
-                if let Some(Err(error)) = given.map(|role| may_give(&maker, role)) {
-                    return Ok(Err(error));
+                if let Some(Err(wider)) = given.map(|role| account_is_within(role, &maker)) {
+                    return Ok(Err(wider.into()));
                 }
                 let changed = people::change(connection, id, new_role, disabled)?;
                 Ok(match changed {
@@ -293,8 +286,8 @@ pub async fn link(
     in_one(&app, move |connection| {
         let Some(row) = people::by_id(connection, id)? else { return Ok(Err(unknown())) };
         // Whoever has the link signs in as the person.
-        if let Err(error) = may_give(&maker, row.person.role) {
-            return Ok(Err(error));
+        if let Err(wider) = account_is_within(row.person.role, &maker) {
+            return Ok(Err(wider.into()));
         }
         people::add_link(connection, &hash, Some(id), until)?;
         change.store(connection, (), ())?;
