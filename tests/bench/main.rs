@@ -13,6 +13,7 @@ mod answers;
 mod attack;
 #[path = "../it/helpers/attack.rs"]
 mod attacker;
+mod audit;
 mod catalogue;
 mod encryption;
 #[path = "../it/helpers/engines.rs"]
@@ -48,6 +49,8 @@ mod retail;
 mod scale;
 mod server;
 mod sources;
+#[path = "../it/helpers/tokens.rs"]
+mod tokens;
 mod uplift;
 mod webpush;
 #[path = "../it/helpers/workbook.rs"]
@@ -61,12 +64,13 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 17] = [
+    let benches: [(&str, Run); 18] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("months", months::run),
         ("memory", memory::run),
         ("attack", attack::run),
+        ("audit", audit::run),
         ("webpush", webpush::run),
         ("retail", retail::run),
         ("import", import::run),
@@ -95,6 +99,7 @@ fn main() {
                 "sources",
                 "kafka",
                 "encryption",
+                "audit",
             ]
             .contains(name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {

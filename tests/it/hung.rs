@@ -57,7 +57,7 @@ fn posts() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// PostgreSQL's processes: the one that its data directory names, and its children.
-fn processes(data_dir: &Path) -> Vec<i32> {
+pub fn processes(data_dir: &Path) -> Vec<i32> {
     let output = Command::new("find").arg(data_dir).args(["-name", "postmaster.pid"]).output().unwrap();
     let file = String::from_utf8(output.stdout).unwrap();
     let text = std::fs::read_to_string(file.trim()).unwrap();
@@ -73,7 +73,7 @@ fn processes(data_dir: &Path) -> Vec<i32> {
     [postmaster].into_iter().chain(all.filter(is_child)).collect()
 }
 
-fn signal(processes: &[i32], signal: i32) {
+pub fn signal(processes: &[i32], signal: i32) {
     for pid in processes {
         // SAFETY: kill(2) on PostgreSQL's processes of this test.
         unsafe { libc::kill(*pid, signal) };

@@ -18,5 +18,6 @@ pub use error::StoreError;
 pub use migrations::MIGRATIONS;
 pub use pool::Store;
 pub use priority::{process_stands_back, thread_stands_back};
+pub(crate) use session::lock_until_commit;
 pub use session::{Along, in_transaction, without_time_limit};
 pub use writer::Writer;

@@ -1,9 +1,13 @@
 //! Settings of a session, and transactions.
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection as _, PgConnection};
+use std::cell::Cell;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, PgConnection, RunQueryDsl};
 
 use super::error::StoreError;
+use super::sql::sql;
 
 /// Initial settings of every session. The time limit ends a query that would hold a connection for ever; long work
 /// lifts it with [`without_time_limit`].
@@ -19,12 +23,74 @@ pub(crate) fn connect(url: &str) -> Result<PgConnection, StoreError> {
     Ok(conn)
 }
 
+thread_local! {
+    /// The transaction that [`in_transaction`] runs on this thread.
+    static OPEN: Cell<Open> = const { Cell::new(Open::No) };
+}
+
+/// State of the transaction of a thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// None, or one of another kind.
+    No,
+    /// Its commit waits until it is on disk.
+    Plain,
+    /// What waits is a statement after it.
+    FlushedAfter,
+}
+
+/// Ends the state, however the transaction ends.
+struct Opened;
+
+impl Opened {
+    fn begin() -> Self {
+        OPEN.set(Open::Plain);
+        Self
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        OPEN.set(Open::No);
+    }
+}
+
 /// Runs `work` in one transaction: all of it is committed or none of it.
 pub fn in_transaction<T>(
     conn: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    conn.transaction(work)
+    if is_in_transaction(conn) {
+        return conn.transaction(work);
+    }
+    let opened = Opened::begin();
+    let done = conn.transaction(work)?;
+    if OPEN.get() == Open::FlushedAfter {
+        // A commit that waits for the disk, and for standbys, has all commits before it wait with it.
+        conn.batch_execute("SELECT pg_logical_emit_message(true, 'tidings', '')")?;
+    }
+    drop(opened);
+    Ok(done)
+}
+
+fn is_in_transaction(conn: &mut PgConnection) -> bool {
+    let status = AnsiTransactionManager::transaction_manager_status_mut(conn);
+    // A broken one is refused by whatever comes.
+    status.transaction_depth().is_ok_and(|depth| depth.is_some())
+}
+
+/// Takes an advisory lock that is held until the commit. In [`in_transaction`] the commit then gives it back before it is on disk, which
+/// is waited for afterwards: commits that follow one another under the lock reach the disk together.
+pub(crate) fn lock_until_commit(conn: &mut PgConnection, key: i64) -> Result<(), StoreError> {
+    if OPEN.get() == Open::No {
+        sql::<()>("SELECT pg_advisory_xact_lock(?)").bind::<BigInt, _>(key).execute(conn)?;
+        return Ok(());
+    }
+    sql::<()>("SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(?)")
+        .bind::<BigInt, _>(key)
+        .execute(conn)?;
+    OPEN.set(Open::FlushedAfter);
+    Ok(())
 }
 
 /// Work of whoever asked for a change, done in the transaction of the change once that is made.

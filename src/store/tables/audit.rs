@@ -11,7 +11,7 @@ use crate::privacy::audit::{AuditEntry, Chained, FIRST, Hash, Salt, Seal};
 use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, in_transaction};
+use crate::store::postgres::{StoreError, in_transaction, lock_until_commit};
 
 /// Key of the advisory lock under which rows are added ("audit" in ASCII).
 const LOCK: i64 = 0x0061_7564_6974;
@@ -108,13 +108,13 @@ fn chained(row: Row) -> Result<Chained, StoreError> {
     Ok(Chained { seq, entry, hash: hash(&bytes)?, seal, is_pseudonymous })
 }
 
-/// Adds entries to the end of the chain, in their order; writers take turns.
+/// Adds entries to the end of the chain, in their order; writers take turns up to their commits, and reach the disk together.
 pub fn append(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
     }
     in_transaction(conn, |conn| {
-        sql::<()>("SELECT pg_advisory_xact_lock(?)").bind::<BigInt, _>(LOCK).execute(conn)?;
+        lock_until_commit(conn, LOCK)?;
         let last = sql::<(BigInt, Binary)>("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")
             .load::<(i64, Vec<u8>)>(conn)?
             .pop();
