@@ -9,6 +9,7 @@ mod api;
 mod asyncapi;
 mod attributes;
 mod audit;
+mod audit_alone;
 mod audit_parallel;
 mod audit_stages;
 mod brief;

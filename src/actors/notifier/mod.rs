@@ -10,6 +10,8 @@
 //! Messages wait for their users' actors in [`Lanes`]. No count of attempts ends a message: its expiry, its withdrawal or a
 //! stored decision does.
 
+mod alone;
+mod apart;
 pub mod direct;
 pub mod ledger;
 pub mod messages;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use uuid::Uuid;
 
+use self::alone::{Alone, Work};
 use self::ledger::{Batch, Ledger, Turn};
 use self::messages::{Going, NotifierMessage, Submit, SubmitError, Switch};
 use self::round::{Found, Round};
@@ -78,6 +81,8 @@ pub struct NotifierActor {
     parked: Vec<Turn>,
     /// Broadcasts to pause or resume.
     switches: Vec<Switch>,
+    /// Work whose entry of the audit log could not be stored, to be done alone.
+    alone: Alone,
     /// Messages that keep coming back, by when they are tried again.
     delayed: BTreeMap<Instant, Vec<Turn>>,
     /// Rows after the cursor that were put into `lanes` all the same.
@@ -118,6 +123,7 @@ impl NotifierActor {
             sequence: 0,
             parked: Vec::new(),
             switches: Vec::new(),
+            alone: Alone::default(),
             delayed: BTreeMap::new(),
             early: HashSet::new(),
             recalled: Vec::new(),
@@ -149,7 +155,8 @@ impl NotifierActor {
         context.spawn(run.into_actor(self).map(move |found, actor, context| {
             actor.in_flight = false;
             match (found, Arc::try_unwrap(round)) {
-                (Ok(found), Ok(round)) => actor.finish(round, found),
+                (Ok(Ok(found)), Ok(round)) => actor.finish(round, found),
+                (Ok(Err(unlogged)), Ok(round)) => actor.take_apart(round, &unlogged),
                 (Err(error), Ok(round)) => {
                     log::error!("outbox not written error={error}");
                     actor.state.metrics.add(Count::FailedCommits, 1);
@@ -167,6 +174,7 @@ impl NotifierActor {
 
     fn finish(&mut self, round: Round, found: Found) {
         self.is_first = false;
+        self.alone.note_stored(&round);
         for (request, answer) in round.requests.into_iter().zip(found.answers) {
             let _ = request.reply.send(answer);
         }
@@ -305,7 +313,7 @@ impl NotifierActor {
         // A little late never hurts; a little early would be a round trip for nothing.
         let sleep = sleep.to_std() + Duration::from_millis(1);
         let again = self.delayed.keys().next().map(|at| at.saturating_duration_since(Instant::now()));
-        let sleep = again.map_or(sleep, |again| sleep.min(again));
+        let sleep = again.into_iter().chain(self.alone.due_in()).fold(sleep, Duration::min);
         // After a long sleep the tables are asked: another process may have put something there.
         let is_long = sleep >= MAX_SLEEP.to_std();
         self.alarm = Some(context.run_later(sleep, move |actor, context| {
@@ -328,14 +336,23 @@ impl NotifierActor {
             for batch in direct::batches(submit) {
                 self.line_up(batch, &HashSet::new());
             }
-        } else {
+            return;
+        }
+        if let Some(Work::Submit(submit)) = self.alone.take(Work::Submit(submit)) {
             self.n_waiting += n;
             self.waiting.push_back(submit);
         }
     }
 
-    /// Of what is to stand still nothing more is handed out.
     fn switch(&mut self, switch: Switch) {
+        if let Some(Work::Switch(switch)) = self.alone.take(Work::Switch(switch)) {
+            self.hold_or_let_go(&switch);
+            self.switches.push(switch);
+        }
+    }
+
+    /// Of what is to stand still nothing more is handed out.
+    fn hold_or_let_go(&mut self, switch: &Switch) {
         match switch.to {
             Going::Paused => {
                 self.ledger.pause(&switch.broadcasts);
@@ -344,7 +361,6 @@ impl NotifierActor {
             }
             Going::On => self.ledger.resume(&switch.broadcasts),
         }
-        self.switches.push(switch);
     }
 
     /// Nothing of these batches is handed out any more; what is with users' actors is looked out for.

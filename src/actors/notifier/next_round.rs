@@ -3,17 +3,27 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::ledger::Turn;
-use super::messages::SubmitError;
+use super::ledger::{Ledger, Turn};
+use super::messages::{Submit, SubmitError};
 use super::round::{Request, Round};
 use super::{MAX_OUT, NotifierActor, PAUSE};
 use crate::base::Timestamp;
 use crate::store::outbox::Submission;
 
 impl NotifierActor {
-    /// Everything there is to do in one round trip; `None` when there is nothing.
+    /// What there is to do in one round trip; `None` when there is nothing.
     pub(super) fn next_round(&mut self, now: Timestamp) -> Option<Round> {
-        let mut round = Round {
+        if self.alone.is_turn()
+            && let Some(round) = self.round_of_one(now)
+        {
+            return Some(round);
+        }
+        self.round_of_all(now).or_else(|| self.round_of_one(now))
+    }
+
+    /// A round without any work.
+    pub(super) fn empty_round(&self, now: Timestamp) -> Round {
+        Round {
             now,
             zone: self.state.rules().time_zone.clone(),
             tombstones: Arc::clone(&self.state.tombstones),
@@ -23,14 +33,22 @@ impl NotifierActor {
             finished: Vec::new(),
             deferred: Vec::new(),
             parked: Vec::new(),
-            switches: std::mem::take(&mut self.switches),
+            switches: Vec::new(),
             returned: Vec::new(),
             late: Vec::new(),
             requests: Vec::new(),
             early: self.early.clone(),
-            recalled: std::mem::take(&mut self.recalled),
+            recalled: Vec::new(),
             is_first: self.is_first,
-        };
+        }
+    }
+
+    /// All that waits, but for what is done alone.
+    fn round_of_all(&mut self, now: Timestamp) -> Option<Round> {
+        self.alone.note_all();
+        let mut round = self.empty_round(now);
+        round.switches = std::mem::take(&mut self.switches);
+        round.recalled = std::mem::take(&mut self.recalled);
         // What was taken back meanwhile neither waits nor is tried again; whether it was stored is looked up.
         let ledger = &self.ledger;
         let stays = |turn: &Turn| {
@@ -45,7 +63,7 @@ impl NotifierActor {
         };
         round.deferred =
             ledger.take_deferred().into_iter().filter(|(turn, _)| stays(turn)).map(held).collect();
-        round.parked = std::mem::take(&mut self.parked).into_iter().filter(stays).collect();
+        round.parked = take_parked(&mut self.parked, ledger);
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             round.returned = ledger.take_returned().into_iter().filter(stays).collect();
             self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
@@ -54,17 +72,7 @@ impl NotifierActor {
         round.late = ledger.take_late();
         while let Some(submit) = self.waiting.pop_front() {
             self.n_waiting -= submit.size();
-            // At once means now: never before the cursor.
-            let submissions = submit
-                .submissions
-                .into_iter()
-                .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission });
-            round.requests.push(Request {
-                submissions: submissions.collect(),
-                keyed: submit.keyed,
-                entry: submit.entry,
-                reply: submit.reply,
-            });
+            round.requests.push(Request::of(submit, now));
         }
         (!round.is_empty()).then_some(round)
     }
@@ -88,5 +96,23 @@ impl NotifierActor {
             let _ = request.reply.send(Err(SubmitError::Unavailable));
         }
         self.ledger.returned_again(round.returned);
+    }
+}
+
+/// Parked messages that were not taken back.
+pub(super) fn take_parked(parked: &mut Vec<Turn>, ledger: &Ledger) -> Vec<Turn> {
+    let (recalled, stay): (Vec<_>, Vec<_>) =
+        std::mem::take(parked).into_iter().partition(|turn| ledger.is_recalled(turn));
+    recalled.iter().for_each(|turn| ledger.settle(turn));
+    stay
+}
+
+impl Request {
+    pub(super) fn of(submit: Submit, now: Timestamp) -> Self {
+        // At once means now: never before the cursor.
+        let at_once =
+            |submission: Submission| Submission { due_at: submission.due_at.max(now), ..submission };
+        let submissions = submit.submissions.into_iter().map(at_once).collect();
+        Self { submissions, keyed: submit.keyed, entry: submit.entry, reply: submit.reply }
     }
 }

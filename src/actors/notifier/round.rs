@@ -70,6 +70,9 @@ pub(super) struct Round {
     pub is_first: bool,
 }
 
+/// Reason why entries of the audit log were not stored, and nothing of their round.
+pub(super) struct Unlogged(pub StoreError);
+
 /// Result of a round.
 pub(super) struct Found {
     /// One a request.
@@ -100,6 +103,12 @@ impl Round {
         self.next_due.is_some_and(|due| due <= self.now)
     }
 
+    pub fn has_entries(&self) -> bool {
+        let mut switches = self.switches.iter().map(|switch| &switch.entry);
+        let mut requests = self.requests.iter().map(|request| &request.entry);
+        switches.any(Option::is_some) || requests.any(Option::is_some)
+    }
+
     pub fn is_empty(&self) -> bool {
         let nothing_to_write = self.finished.is_empty()
             && self.deferred.is_empty()
@@ -112,8 +121,14 @@ impl Round {
         nothing_to_write && !(self.is_behind() && self.may_read)
     }
 
-    pub fn run(&self, connection: &mut Connection, store: &Store) -> Result<Found, StoreError> {
-        store::in_transaction(connection, |connection| {
+    /// Does all of it in one transaction. Where the entries of the audit log can't be stored, nothing is, and that is said.
+    pub fn run(
+        &self,
+        connection: &mut Connection,
+        store: &Store,
+    ) -> Result<Result<Found, Unlogged>, StoreError> {
+        let mut is_at_entries = false;
+        let done = store::in_transaction(connection, |connection| {
             // A successor has read the outbox and would not look where this one writes.
             let fields = store.fields();
             lease::hold(connection, store)?;
@@ -146,9 +161,15 @@ impl Round {
             } else {
                 self.hand_on(&submissions, rows, &later, &mut found);
             }
+            is_at_entries = true;
             self.add_to_audit_log(connection, &found.answers)?;
+            is_at_entries = false;
             Ok(found)
-        })
+        });
+        match done {
+            Err(error) if is_at_entries => Ok(Err(Unlogged(error))),
+            done => done.map(Ok),
+        }
     }
 
     /// Accepts the requests whose keys are new; the others get the answer of the first. Also what was accepted.
