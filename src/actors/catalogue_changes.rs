@@ -2,6 +2,7 @@
 //! that waits for them. Bounded: at most [`crate::state::MAX_CHANGES`] changes, a thousand absent users an item.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::registry::Registry;
 use crate::base::{Timestamp, UserId};
@@ -14,6 +15,8 @@ use crate::store::{Along, Connection, StoreError, in_transaction, items, users};
 
 /// Absent users told of one change: those who were interested last.
 const MAX_ABSENT: i64 = 1_000;
+/// Pause before stored items that could not be read are tried again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Changes of one update that are looked up for absent users: each is a query over a month of events.
 const MAX_LOOKUPS: usize = 20;
 
@@ -34,7 +37,7 @@ pub async fn put_items(
                 along(connection, &items.len())?;
                 Ok(stored)
             })?;
-            writer.settle(&watch, connection, stored, &[])
+            Ok(writer.settle_stored(&watch, connection, stored, &[]))
         };
         if any { writer.with_embeddings(put) } else { put() }
     };
@@ -46,6 +49,21 @@ pub async fn put_items(
     }
     announce(state, registry, changes);
     Ok(count)
+}
+
+/// Reads items that could not be read when they were stored, as soon as that is possible. Runs as long as its thread.
+pub async fn follow(state: Arc<AppState>, registry: Arc<Registry>) {
+    loop {
+        state.unread_items.any().await;
+        let reader = Arc::clone(&state);
+        match state.store.run(move |connection| reader.read_items(connection)).await {
+            Ok(changes) => announce(&state, &registry, changes),
+            Err(error) => {
+                log::warn!("stored items not read error={error}");
+                tokio::time::sleep(READ_AGAIN).await;
+            }
+        }
+    }
 }
 
 /// Fans changes out. Nothing waits for it.

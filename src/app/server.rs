@@ -16,7 +16,7 @@ use super::{middleware, tls, upkeep};
 use crate::actors::gateway::UserGateway;
 use crate::actors::journal::messages::Record;
 use crate::actors::user::messages::UserMessage;
-use crate::actors::{App, offline_users};
+use crate::actors::{App, catalogue_changes, offline_users};
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Money;
 use crate::config::{AuthMode, Config};
@@ -228,7 +228,8 @@ fn shared_data(
     }
 }
 
-/// Starts what runs beside the actors: recounting, ticks, upkeep of tables, learning, the audit log, erasures, changes of keys.
+/// Starts what runs beside the actors: recounting, ticks, upkeep of tables, learning, the audit log, erasures, stored items that were not
+/// read, changes of keys.
 fn spawn_upkeep(app: &Arc<App>, arbiter: &ArbiterHandle) {
     let state = &app.state;
     state.store.keep_asking();
@@ -239,6 +240,7 @@ fn spawn_upkeep(app: &Arc<App>, arbiter: &ArbiterHandle) {
     arbiter.spawn(learning::keep(Arc::clone(state)));
     arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone(), Arc::clone(&state.tombstones)));
     arbiter.spawn(Arc::clone(&app.erasures).run());
+    arbiter.spawn(catalogue_changes::follow(Arc::clone(state), Arc::clone(&app.registry)));
     let drained = Arc::clone(state);
     let is_draining = move || drained.draining.load(Ordering::Acquire);
     arbiter.spawn(identity::watch_changes(Arc::clone(&state.identity), state.store.clone(), is_draining));

@@ -257,7 +257,7 @@ pub async fn delete(
             items::deactivate(connection, &id)?;
             change.store(connection, (), ())
         })?;
-        state.settle(&watch, connection, Upserted::default(), &[inner])
+        Ok(state.settle_stored(&watch, connection, Upserted::default(), &[inner]))
     };
     app.state.store.run(take_out).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -22,6 +22,7 @@ mod snapshot;
 pub mod sources;
 pub mod tombstones;
 mod under_way;
+pub mod unread_items;
 pub mod user_lists;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use self::push_state::PushState;
 use self::sources::Sources;
 use self::tombstones::Tombstones;
 pub use self::under_way::{Processing, UnderWay};
+use self::unread_items::UnreadItems;
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, Embedding, Item};
 use crate::config::Config;
@@ -100,6 +102,8 @@ pub struct AppState {
     items_order: Mutex<()>,
     /// Items that were changed here while others read or store them.
     changed_items: Arc<ChangedItems>,
+    /// Stored items that memory has still to follow.
+    pub unread_items: UnreadItems,
     /// Moment of the last reading of the stored catalogue, microseconds since 1970.
     catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
@@ -158,6 +162,7 @@ impl AppState {
             embeddings_order: Mutex::new(()),
             items_order: Mutex::new(()),
             changed_items: Arc::default(),
+            unread_items: UnreadItems::default(),
             catalogue_read_at: AtomicI64::new((Timestamp::now() - CLOCKS).0),
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),

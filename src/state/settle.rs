@@ -6,10 +6,34 @@ use std::collections::HashSet;
 use super::changed_items::Watch;
 use super::{AppState, CLOCKS};
 use crate::base::{ItemId, Timestamp};
+use crate::catalogue::Item;
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
 use crate::store::items::{self, Upserted};
 use crate::store::{Connection, StoreError};
+
+/// What was stored or read, and the items of it that another has changed in memory since then.
+struct Contested {
+    ids: Vec<ItemId>,
+    /// All but those.
+    known: Upserted,
+    /// Items that were taken out, but for those.
+    gone: Vec<ItemId>,
+}
+
+impl Contested {
+    fn of(watch: &Watch, mut known: Upserted, removed: &[ItemId]) -> Self {
+        let named = known.items.iter().map(|item| item.id).chain(removed.iter().copied());
+        let ids: HashSet<ItemId> = named.filter(|id| watch.has(*id)).collect();
+        known.items.retain(|item| !ids.contains(&item.id));
+        let gone = removed.iter().copied().filter(|id| !ids.contains(id)).collect();
+        Self { ids: ids.into_iter().collect(), known, gone }
+    }
+
+    fn read(&self, connection: &mut Connection) -> Result<Vec<Item>, StoreError> {
+        if self.ids.is_empty() { Ok(Vec::new()) } else { items::load(connection, &self.ids) }
+    }
+}
 
 impl AppState {
     /// To be begun before items are stored or read; see [`Self::settle`] and [`Self::put_models`].
@@ -17,30 +41,62 @@ impl AppState {
         self.changed_items.watch()
     }
 
-    /// Makes known what was stored or read since `watch` began: items as they are, and those that were taken out. Those that
-    /// another has changed in memory since then are read again: of two changes that are stored one after the other the earlier one
-    /// may come here last. Otherwise as [`Self::upsert_items`]. Blocks.
+    /// Makes known what was read since `watch` began. Items that another has changed in memory since then are read again: of two changes
+    /// that are stored one after the other the earlier one may come here last. Otherwise as [`Self::upsert_items`]. Blocks.
     pub fn settle(
         &self,
         watch: &Watch,
         connection: &mut Connection,
-        mut stored: Upserted,
-        removed: &[ItemId],
+        read: Upserted,
     ) -> Result<Vec<Change>, StoreError> {
         let _order = self.items_order.lock();
-        let named = stored.items.iter().map(|item| item.id).chain(removed.iter().copied());
-        let mut again: HashSet<ItemId> = named.filter(|id| watch.has(*id)).collect();
-        let mut gone: Vec<ItemId> = removed.iter().copied().filter(|id| !again.contains(id)).collect();
-        if !again.is_empty() {
-            stored.items.retain(|item| !again.contains(&item.id));
-            for item in items::load(connection, &again.iter().copied().collect::<Vec<_>>())? {
-                again.remove(&item.id);
-                stored.items.push(item);
-            }
-            gone.extend(again);
+        let contested = Contested::of(watch, read, &[]);
+        let again = contested.read(connection)?;
+        Ok(self.put(contested, Some(again)))
+    }
+
+    /// Makes known what was stored since `watch` began, items as they are and those that were taken out, as [`Self::settle`] does. It is
+    /// stored: items that can't be read again at this moment are in memory as another left them until [`Self::read_items`]. Blocks.
+    pub fn settle_stored(
+        &self,
+        watch: &Watch,
+        connection: &mut Connection,
+        stored: Upserted,
+        removed: &[ItemId],
+    ) -> Vec<Change> {
+        let _order = self.items_order.lock();
+        let contested = Contested::of(watch, stored, removed);
+        let again = contested.read(connection);
+        if let Err(error) = &again {
+            log::error!(
+                "stored items not read again, tried again items={} error={error}",
+                contested.ids.len()
+            );
+            self.unread_items.note(&contested.ids);
+        }
+        self.put(contested, again.ok())
+    }
+
+    /// `again`: the contested items as they are stored; `None` where they can't be read.
+    fn put(&self, contested: Contested, again: Option<Vec<Item>>) -> Vec<Change> {
+        let Contested { ids, mut known, mut gone } = contested;
+        if let Some(again) = again {
+            let there: HashSet<ItemId> = again.iter().map(|item| item.id).collect();
+            gone.extend(ids.into_iter().filter(|id| !there.contains(id)));
+            known.items.extend(again);
         }
         gone.into_iter().for_each(|id| self.remove_item(id));
-        Ok(self.upsert_items(stored))
+        self.upsert_items(known)
+    }
+
+    /// Reads the items that could not be read when they were stored. Blocks.
+    pub fn read_items(&self, connection: &mut Connection) -> Result<Vec<Change>, StoreError> {
+        let _order = self.items_order.lock();
+        let ids = self.unread_items.all();
+        let read = items::load(connection, &ids)?;
+        self.unread_items.forget(&ids);
+        let known = Upserted::default();
+        Ok(self.put(Contested { ids, known, gone: Vec::new() }, Some(read)))
     }
 
     /// Lets a model learn of items that were changed since `watch` began, or since this was asked last, and of those that it does

@@ -46,6 +46,7 @@ mod import_values;
 mod inbox;
 mod inbox_element;
 mod item_prices;
+mod items_unread;
 mod languages_of_items;
 mod learning;
 mod lease;

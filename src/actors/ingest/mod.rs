@@ -235,10 +235,15 @@ fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent]
     if unknown.is_empty() {
         return;
     }
-    let known = items::load(connection, &unknown.into_iter().collect::<Vec<_>>())
-        .and_then(|items| state.settle(&watch, connection, Upserted { items, ..Upserted::default() }, &[]));
-    if let Err(error) = known {
-        // The events are stored; the next training reads the whole catalogue.
-        log::error!("new items not read error={error}");
+    let unknown: Vec<ItemId> = unknown.into_iter().collect();
+    match items::load(connection, &unknown) {
+        Ok(items) => {
+            state.settle_stored(&watch, connection, Upserted { items, ..Upserted::default() }, &[]);
+        }
+        Err(error) => {
+            // The events are stored, and the items follow.
+            log::error!("new items not read, tried again error={error}");
+            state.unread_items.note(&unknown);
+        }
     }
 }

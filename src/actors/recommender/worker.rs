@@ -65,7 +65,7 @@ fn read_catalogue(
     let (niceness, now, watch) = (state.config.training.niceness, Timestamp::now(), state.watch_items());
     state.store.read_in_background(niceness, |connection| {
         let (items, prices) = (read(connection)?, item_prices::load_changes(connection, now)?);
-        state.settle(&watch, connection, Upserted { items, prices, ..Upserted::default() }, &[])
+        state.settle(&watch, connection, Upserted { items, prices, ..Upserted::default() })
     })?;
     state.with_embeddings(|| {
         let since = state.catalogue_read_at();
