@@ -16,6 +16,7 @@ use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
 use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
 use crate::recommend::models::ridge::RidgeParameters;
+use crate::recommend::models::transpose::joined;
 use crate::recommend::train::error::TrainError;
 
 use super::histories::Histories;
@@ -155,7 +156,14 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
     let n = histories.n_items;
     let total: usize = histories.rows.iter().map(Vec::len).sum::<usize>().max(1);
     let most_steps = usize::from(steps).min((MOST_PAIRS / total).max(1));
-    let mut follow: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n];
+    let mut lengths = vec![0usize; n];
+    for row in histories.rows {
+        for (index, earlier) in row.iter().enumerate() {
+            lengths[earlier.item as usize] += most_steps.min(row.len() - index - 1);
+        }
+    }
+    // Of its size from the beginning: lists that double take up to three times their pairs while they grow.
+    let mut follow: Vec<Vec<(u32, f32)>> = lengths.into_iter().map(Vec::with_capacity).collect();
     for row in histories.rows {
         for (index, later) in row.iter().enumerate() {
             let mut weight = 1.0;
@@ -165,11 +173,11 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
             }
         }
     }
-    let (mut offsets, mut all) = (vec![0u32], Vec::new());
-    for list in &mut follow {
+    let mut made = Vec::with_capacity(n);
+    for mut list in follow {
         list.sort_by_key(|(item, _)| *item);
         let mut merged: Vec<(ItemId, f32)> = Vec::new();
-        for (item, weight) in list.drain(..) {
+        for (item, weight) in list {
             match merged.last_mut() {
                 Some((last, sum)) if last.0 == item => *sum += weight,
                 _ => merged.push((ItemId(item), weight)),
@@ -178,8 +186,9 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
         let sum: f32 = merged.iter().map(|(_, weight)| weight).sum();
         merged.iter_mut().for_each(|(_, weight)| *weight /= sum.max(1e-9));
         keep_largest(&mut merged, kept);
-        all.extend(merged);
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        merged.shrink_to_fit();
+        made.push(merged);
     }
+    let (offsets, all) = joined(made);
     ItemWeights::new(offsets, all)
 }

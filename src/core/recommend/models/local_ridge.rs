@@ -23,7 +23,7 @@ use crate::recommend::train::error::TrainError;
 use super::interactions::Matrix;
 use super::item_weights::{ItemWeights, keep_largest};
 use super::ridge::RidgeParameters;
-use super::transpose::Columns;
+use super::transpose::{Columns, joined};
 
 /// n shared rows multiply a cosine by n / (n + this) before the nearest are chosen.
 const SHRINKAGE: f32 = 2.0;
@@ -147,7 +147,7 @@ impl Neighbourhoods {
                 return Err(TrainError::Cancelled);
             }
         }
-        Ok(by_source(&columns, parameters.kept.saturating_mul(MOST_OF_ONE)))
+        Ok(by_source(columns, parameters.kept.saturating_mul(MOST_OF_ONE)))
     }
 
     fn near(&self, item: usize) -> &[(u32, f32)] {
@@ -190,6 +190,7 @@ impl Neighbourhoods {
         let pairs = near.iter().zip(solved).filter(|(_, weight)| weight.is_finite() && *weight != 0.0);
         let mut list: Vec<_> = pairs.map(|((other, _), weight)| (ItemId(*other), weight)).collect();
         keep_largest(&mut list, parameters.kept);
+        list.shrink_to_fit();
         list
     }
 }
@@ -240,19 +241,16 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// From the weights for each item to those of each item, the `most` largest.
-fn by_source(columns: &[Vec<(ItemId, f32)>], most: usize) -> ItemWeights {
+fn by_source(columns: Vec<Vec<(ItemId, f32)>>, most: usize) -> ItemWeights {
     let mut rows = vec![0usize; columns.len()];
     columns.iter().flatten().for_each(|(source, _)| rows[source.index()] += 1);
     let mut rows: Vec<Vec<(ItemId, f32)>> = rows.into_iter().map(Vec::with_capacity).collect();
+    // Each goes as soon as it has been read: all of them are as large as what they become.
     for (target, column) in (0u32..).zip(columns) {
         column.iter().for_each(|(source, weight)| rows[source.index()].push((ItemId(target), *weight)));
     }
-    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(rows.iter().map(Vec::len).sum()));
-    for mut row in rows {
-        keep_largest(&mut row, most);
-        all.extend(row);
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-    }
+    rows.iter_mut().for_each(|row| keep_largest(row, most));
+    let (offsets, all) = joined(rows);
     ItemWeights::new(offsets, all)
 }
 

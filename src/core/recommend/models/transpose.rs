@@ -95,23 +95,24 @@ impl Columns {
         init: impl Fn() -> S + Sync + Send,
         list: impl Fn(usize, &mut S) -> Vec<T> + Sync + Send,
     ) -> Option<(Vec<u32>, Vec<T>)> {
-        let (mut offsets, mut all) = (vec![0u32], Vec::new());
+        let mut made: Vec<Vec<T>> = Vec::with_capacity(self.n_items());
         let mut next = 0;
         while next < self.n_items() {
             let chunk = self.chunk(next, matrix);
             next = chunk.end;
-            let lists: Vec<Vec<T>> = threads
-                .run(|| chunk.into_par_iter().with_min_len(8).map_init(&init, |s, i| list(i, s)).collect());
-            for list in lists {
-                all.extend(list);
-                offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-            }
+            let one = |scratch: &mut S, item: usize| {
+                let mut made = list(item, scratch);
+                made.shrink_to_fit();
+                made
+            };
+            let lists: Vec<Vec<T>> =
+                threads.run(|| chunk.into_par_iter().with_min_len(8).map_init(&init, one).collect());
+            made.extend(lists);
             if progress(next as f32 / self.n_items() as f32).is_break() {
                 return None;
             }
         }
-        all.shrink_to_fit();
-        Some((offsets, all))
+        Some(joined(made))
     }
 
     /// Every offset in range and rising, every row below `n_rows`, every weight a number? Checked after loading.
@@ -124,9 +125,28 @@ impl Columns {
     }
 }
 
+/// Lists one after another: where each begins, one more at the end, and the elements. Each list goes as soon as it is copied: a vector
+/// that grows by doubling would hold all of them twice.
+pub(crate) fn joined<T>(lists: Vec<Vec<T>>) -> (Vec<u32>, Vec<T>) {
+    let mut offsets = Vec::with_capacity(lists.len() + 1);
+    offsets.push(0u32);
+    let mut all = Vec::with_capacity(lists.iter().map(Vec::len).sum());
+    for list in lists {
+        all.extend(list);
+        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    }
+    (offsets, all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_joined_in_their_order() {
+        assert_eq!(joined(vec![vec![3, 1], vec![], vec![2]]), (vec![0, 2, 2, 3], vec![3, 1, 2]));
+        assert_eq!(joined(Vec::<Vec<u8>>::new()), (vec![0], vec![]));
+    }
 
     #[test]
     fn a_column_holds_the_rows_that_touched_the_item() {

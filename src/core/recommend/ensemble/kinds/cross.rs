@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::models::transpose::joined;
 
 /// Items between two looks at cancellation.
 const ITEMS_AT_ONCE: usize = 2_048;
@@ -53,23 +54,22 @@ pub(super) fn cross(
             }
         }
         keep_largest(&mut list, kept);
+        list.shrink_to_fit();
         list
     };
-    let (mut offsets, mut all) = (vec![0u32], Vec::new());
+    let mut made = Vec::with_capacity(n_items);
     for start in (0..n_items).step_by(ITEMS_AT_ONCE) {
         let chunk = start..(start + ITEMS_AT_ONCE).min(n_items);
         let end = chunk.end;
         let scratch = || (vec![0f64; n_items], Vec::new());
         let lists: Vec<Vec<(ItemId, f32)>> =
             threads.run(|| chunk.into_par_iter().with_min_len(128).map_init(scratch, &list).collect());
-        for list in lists {
-            all.extend(list);
-            offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        }
+        made.extend(lists);
         if progress(end as f32 / n_items as f32).is_break() {
             return None;
         }
     }
+    let (offsets, all) = joined(made);
     Some(ItemWeights::new(offsets, all))
 }
 
