@@ -129,7 +129,9 @@ impl ModelSet {
 
     /// Lets another rule order what the models say; it is for the same members.
     pub fn set_rule(&mut self, rule: Ranker) {
-        self.ensemble = Arc::new(Ensemble::new(self.ensemble.models().clone(), rule));
+        // The models are copied only where somebody else holds them, too.
+        let ensemble = Arc::unwrap_or_clone(std::mem::take(&mut self.ensemble));
+        self.ensemble = Arc::new(ensemble.ruled_by(rule));
     }
 
     /// The rule for a history of `n` items: the learnt one was learnt on histories, and none says nothing.
