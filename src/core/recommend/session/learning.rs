@@ -58,8 +58,7 @@ pub fn learn<B: AsRef<[Click]> + Sync>(
     // Guesses of one session come one after the other: two halves in time share next to no session.
     let middle = rows.len() / 2;
     let (early, late) = rows.split_at(middle);
-    let whole = lists(rows.iter());
-    if whole.len() < FEWEST_LISTS {
+    if rows.iter().filter(|rows| teaches(rows)).count() < FEWEST_LISTS {
         return Some(SessionRanker::default());
     }
     let mut sums = vec![0.0; shares.len()];
@@ -80,6 +79,9 @@ pub fn learn<B: AsRef<[Click]> + Sync>(
         }
     }
     let Some(share) = best.1 else { return Some(SessionRanker::default()) };
+    // Made last: all lists and those of a half are as large as the rows again.
+    let whole = lists(rows.iter());
+    drop(rows);
     let fitted = SessionRanker::fit(&whole, with_trees, threads, |done| progress(0.6 + 0.4 * done));
     Some(fitted?.with_trees_share(share))
 }
@@ -95,6 +97,11 @@ fn rows<B: AsRef<[Click]> + Sync>(
         (workspace.rows().to_vec(), place)
     };
     threads.run(|| guesses.par_iter().map_init(Workspace::default, make).collect())
+}
+
+/// Returns whether a guess is one of the [`lists`]: its right candidate is among others.
+fn teaches((rows, right): &Rows) -> bool {
+    right.is_some() && rows.len() >= 2 * N_FEATURES
 }
 
 fn lists<'a>(rows: impl Iterator<Item = &'a Rows>) -> Lists {

@@ -190,6 +190,10 @@ impl SessionModel {
                 return None;
             }
         }
+        // Rows doubled while they grew, and stay for as long as the model.
+        for counts in [&mut model.markov, &mut model.markov_fresh, &mut model.sequential] {
+            counts.shrink_to_fit();
+        }
         model.popular_now = model.most_clicked_lately();
         model.memory = SessionMemory::fit(sessions.iter().map(Vec::as_slice), parameters.bounds);
         if progress(0.5).is_break() {

@@ -85,6 +85,7 @@ impl NextItem {
             .map(|(clicks, right)| (visible(clicks), right))
             .collect();
         let ranker = learn(&before, &guesses, &[0.0], threads, &mut |done| progress(0.2 + 0.5 * done))?;
+        drop((before, guesses));
         let model = SessionModel::fit(&sessions, parameters(), threads, |done| progress(0.7 + 0.3 * done))?;
         Some(Self { model, ranker })
     }

@@ -87,6 +87,11 @@ impl Transitions {
         }
     }
 
+    /// Gives back the room that rows have to grow.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.rows.iter_mut().for_each(Vec::shrink_to_fit);
+    }
+
     fn freshness(&self, click: &Click) -> f32 {
         let half_life = self.parameters.half_life_days;
         if half_life.is_finite() && half_life > 0.0 {
