@@ -22,7 +22,6 @@ fn model(version: ModelVersion, state: ModelState) -> NewModel {
         gate: json!({"passed": true}),
         events: 10,
         took_ms: 5,
-        artefact: version.0.to_be_bytes().to_vec(),
         card: None,
     }
 }
@@ -37,7 +36,8 @@ fn one_model_serves_at_a_time() {
     for (version, state) in
         versions.iter().zip([ModelState::Active, ModelState::Active, ModelState::Rejected])
     {
-        models::insert(&mut conn, &model(*version, state)).unwrap();
+        let artefact = version.0.to_be_bytes();
+        models::insert(&mut conn, &model(*version, state), artefact.as_slice()).unwrap();
     }
     let states = |conn: &mut diesel::PgConnection| {
         models::list(conn, 10).unwrap().iter().map(|row| (row.version.0, row.state)).collect::<Vec<_>>()
@@ -83,7 +83,7 @@ fn rules_go_with_their_model_and_come_a_page_at_a_time() {
     let mut versions = Vec::new();
     for _ in 0..2 {
         let version = models::reserve_version(&mut conn).unwrap();
-        models::insert(&mut conn, &new_model(version)).unwrap();
+        models::insert(&mut conn, &new_model(version), [1].as_slice()).unwrap();
         rules::insert(&mut conn, version, &all).unwrap();
         rules::insert(&mut conn, version, &[]).unwrap();
         versions.push(version);
@@ -112,7 +112,7 @@ fn a_model_that_a_running_experiment_names_is_kept_also_beside_a_draft_of_that_e
     let versions: Vec<ModelVersion> = (0..3)
         .map(|_| {
             let version = models::reserve_version(&mut conn).unwrap();
-            models::insert(&mut conn, &new_model(version)).unwrap();
+            models::insert(&mut conn, &new_model(version), [1].as_slice()).unwrap();
             version
         })
         .collect();
@@ -138,7 +138,6 @@ fn new_model(version: ModelVersion) -> NewModel {
         gate: json!({}),
         events: 1,
         took_ms: 1,
-        artefact: vec![1],
         card: None,
     }
 }

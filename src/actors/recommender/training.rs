@@ -187,7 +187,7 @@ pub fn train(
     // One that this version can't read is none to compare with.
     let before: Option<ModelCard> = before.and_then(|card| serde_json::from_value(card).ok());
     let card = ModelCard::new(model.version, &model, facts, evaluated.figures, before.as_ref());
-    let artefact = model.encode().map_err(|error| TrainingError::Encode(error.to_string()))?;
+    let artefact = model.artefact().map_err(|error| TrainingError::Encode(error.to_string()))?;
     let new = NewModel {
         version: model.version,
         created_at: now,
@@ -197,7 +197,6 @@ pub fn train(
         gate: serde_json::to_value(&gate).unwrap_or_default(),
         events: i64::try_from(model.events).unwrap_or(i64::MAX),
         took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
-        artefact,
         card: serde_json::to_value(&card).ok(),
     };
     let rows = feature_rows(&model, &features);
@@ -205,7 +204,7 @@ pub fn train(
     let keep = i64::from(state.config.training.keep_versions);
     state.store.run_blocking(|connection| {
         in_transaction(connection, |connection| {
-            models::insert(connection, &new)?;
+            models::insert(connection, &new, &artefact)?;
             rules::insert(connection, new.version, &rule_rows)?;
             if gate.passed {
                 user_features::replace(connection, &rows)?;

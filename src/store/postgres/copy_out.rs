@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
-const SIGNATURE: [u8; 11] = *b"PGCOPY\n\xff\r\n\0";
+pub(super) const SIGNATURE: [u8; 11] = *b"PGCOPY\n\xff\r\n\0";
 
 /// Reads the rows of one COPY … TO STDOUT (FORMAT binary).
 pub(crate) struct CopyOut<R> {

@@ -3,6 +3,7 @@
 mod background;
 pub(super) mod columns;
 pub(super) mod convert;
+pub(super) mod copy_in;
 pub(super) mod copy_out;
 pub(super) mod error;
 pub mod link;

@@ -1,14 +1,19 @@
 //! Table `models`: every model set ever trained; one of them serves.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use diesel::data_types::PgTimestamp;
+use diesel::pg::CopyFormat;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer};
 
 use crate::base::{ModelVersion, Timestamp};
+use crate::recommend::ModelSet;
+use crate::recommend::serve::Artefact;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::copy_in::{CopyIn, PIECE, store_error};
 use crate::store::postgres::sql::sql;
 use crate::store::schema::models as table;
 
@@ -63,10 +68,37 @@ pub struct NewModel {
     pub events: i64,
     /// Training and evaluation, wall clock, milliseconds.
     pub took_ms: i32,
-    /// The model set, versioned and checksummed.
-    pub artefact: Vec<u8>,
     /// The model card.
     pub card: Option<serde_json::Value>,
+}
+
+/// Bytes of an artefact: the model set, versioned and checksummed.
+pub trait ArtefactBytes {
+    /// How many.
+    fn length(&self) -> usize;
+
+    /// Writes all of them.
+    fn write(&self, to: &mut dyn Write) -> std::io::Result<()>;
+}
+
+impl ArtefactBytes for Artefact<ModelSet> {
+    fn length(&self) -> usize {
+        self.length()
+    }
+
+    fn write(&self, to: &mut dyn Write) -> std::io::Result<()> {
+        self.write(to)
+    }
+}
+
+impl ArtefactBytes for [u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn write(&self, to: &mut dyn Write) -> std::io::Result<()> {
+        self.chunks(PIECE).try_for_each(|piece| to.write_all(piece))
+    }
 }
 
 /// A stored model without its artefact.
@@ -101,8 +133,12 @@ pub fn reserve_version(conn: &mut PgConnection) -> Result<ModelVersion, StoreErr
     Ok(ModelVersion(version))
 }
 
-/// Stores a model. An `Active` one takes over in the same transaction.
-pub fn insert(conn: &mut PgConnection, model: &NewModel) -> Result<(), StoreError> {
+/// Stores a model, by COPY: an INSERT would hold the artefact whole, three times. An `Active` one takes over in the same transaction.
+pub fn insert(
+    conn: &mut PgConnection,
+    model: &NewModel,
+    artefact: &(impl ArtefactBytes + ?Sized),
+) -> Result<(), StoreError> {
     conn.transaction(|conn| {
         let activated_at = if model.state == ModelState::Active {
             retire_active(conn)?;
@@ -110,22 +146,42 @@ pub fn insert(conn: &mut PgConnection, model: &NewModel) -> Result<(), StoreErro
         } else {
             None
         };
-        let row = (
-            table::model_version.eq(model.version.0),
-            table::created_at.eq(to_pg(model.created_at)),
-            table::state.eq(model.state.name()),
-            table::parameters.eq(&model.parameters),
-            table::metrics.eq(&model.metrics),
-            table::gate.eq(&model.gate),
-            table::events.eq(model.events),
-            table::took_ms.eq(model.took_ms),
-            table::artefact.eq(&model.artefact),
-            table::activated_at.eq(activated_at),
-            table::card.eq(&model.card),
-        );
-        diesel::insert_into(table::table).values(row).execute(conn)?;
+        let write = |to: &mut dyn Write| write_row(model, artefact, activated_at, to).map_err(store_error);
+        diesel::copy_from(table::table)
+            .from_raw_data(table::table, write)
+            .with_format(CopyFormat::Binary)
+            .execute(conn)?;
         Ok(())
     })
+}
+
+/// All columns, in the order of the schema.
+fn write_row(
+    model: &NewModel,
+    artefact: &(impl ArtefactBytes + ?Sized),
+    activated_at: Option<PgTimestamp>,
+    to: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut copy = CopyIn::new(to)?;
+    copy.row(11)?;
+    copy.value(&model.version.0.to_be_bytes())?;
+    copy.value(&to_pg(model.created_at).0.to_be_bytes())?;
+    copy.value(model.state.name().as_bytes())?;
+    for value in [&model.parameters, &model.metrics, &model.gate] {
+        copy.json(value)?;
+    }
+    copy.value(&model.events.to_be_bytes())?;
+    copy.value(&model.took_ms.to_be_bytes())?;
+    copy.written(artefact.length(), |to| artefact.write(to))?;
+    match activated_at {
+        Some(at) => copy.value(&at.0.to_be_bytes())?,
+        None => copy.null()?,
+    }
+    match &model.card {
+        Some(card) => copy.json(card)?,
+        None => copy.null()?,
+    }
+    copy.end()
 }
 
 /// Makes this version the one that serves, whatever the gate said of it; false when there is no such version.

@@ -43,4 +43,4 @@ mod truth_tests;
 mod universe_tests;
 pub mod user_scores;
 
-pub use artefact::ArtefactError;
+pub use artefact::{Artefact, ArtefactError};

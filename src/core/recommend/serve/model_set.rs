@@ -23,7 +23,7 @@ use crate::recommend::train::baseline::Baseline;
 use crate::recommend::train::parameters::TrainingParameters;
 use crate::response::ResponseModel;
 
-use super::artefact::{self, ArtefactError};
+use super::artefact::{self, Artefact, ArtefactError};
 use super::explain;
 use super::filters::Eligible;
 use super::item_context::{self, Clicks};
@@ -256,8 +256,13 @@ impl ModelSet {
     /// As bytes with magic, format version and checksum. The number of threads of its training is left out: the same data, parameters
     /// and moment give the same bytes on any machine.
     pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        self.artefact()?.to_bytes()
+    }
+
+    /// The same, ready to be written.
+    pub fn artefact(&self) -> Result<Artefact<Self>, ArtefactError> {
         let parameters = TrainingParameters { n_threads: 0, ..self.parameters.clone() };
-        artefact::encode(&Self { parameters, ..self.clone() })
+        Artefact::new(Self { parameters, ..self.clone() })
     }
 
     /// From [`ModelSet::encode`]'s bytes; anything else is refused with the reason.

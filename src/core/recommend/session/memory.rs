@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::base::{ItemId, Timestamp};
 
@@ -58,8 +58,8 @@ impl Remembered {
 }
 
 /// Ring of the newest sessions, indexed by item.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Stored")]
 pub struct SessionMemory {
     bounds: Bounds,
     /// Number of the first session of `sessions`.
@@ -70,10 +70,18 @@ pub struct SessionMemory {
 }
 
 /// On disk: without the index, which is made again in a fraction of the time it takes to read it.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     bounds: Bounds,
     sessions: Vec<Remembered>,
+}
+
+/// The same, written from the memory itself.
+#[derive(Serialize)]
+#[serde(rename = "Stored")]
+struct Kept<'a> {
+    bounds: Bounds,
+    sessions: &'a VecDeque<Remembered>,
 }
 
 impl From<Stored> for SessionMemory {
@@ -86,9 +94,9 @@ impl From<Stored> for SessionMemory {
     }
 }
 
-impl From<SessionMemory> for Stored {
-    fn from(memory: SessionMemory) -> Self {
-        Self { bounds: memory.bounds, sessions: memory.sessions.into() }
+impl Serialize for SessionMemory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Kept { bounds: self.bounds, sessions: &self.sessions }.serialize(serializer)
     }
 }
 
