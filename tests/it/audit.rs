@@ -77,9 +77,11 @@ fn changes_say_who_made_them_from_where_and_what_was_before() {
     assert_eq!(anna.post("/v1/users/17/consent", &consent).status, 201);
     assert_eq!(anna.post("/admin/retrain", &Value::Null).status, 202);
     assert_eq!(anna.post("/admin/models/rollback", &Value::Null).status, 404);
-    let mut actions: Vec<String> = entries(&mut anna, "actor=anna&limit=4")
+    let mut actions: Vec<String> = entries(&mut anna, "actor=anna&limit=6")
         .iter()
         .map(|entry| entry["action"].as_str().unwrap().to_owned())
+        // Readings, of this log too, are written whenever there is time.
+        .filter(|action| !action.starts_with("GET"))
         .collect();
     // The end of the training, perhaps, and its start.
     actions.dedup();
