@@ -39,19 +39,18 @@ enum Open {
     FlushedAfter,
 }
 
-/// Ends the state, however the transaction ends.
-struct Opened;
+/// Ends the state, however the transaction ends; what was before, of another connection, holds again.
+struct Opened(Open);
 
 impl Opened {
     fn begin() -> Self {
-        OPEN.set(Open::Plain);
-        Self
+        Self(OPEN.replace(Open::Plain))
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        OPEN.set(Open::No);
+        OPEN.set(self.0);
     }
 }
 
