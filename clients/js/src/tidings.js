@@ -197,17 +197,21 @@ export class Tidings {
    * @returns {Promise<{ unread: number, unseen: number, changed: number, not_found: string[] }>}
    */
   async mark(change, notification_ids, more) {
-    const answer = await this.#http("POST", `inbox/${change}`, { notification_ids, ...more });
-    this.counts = { unread: answer.unread, unseen: answer.unseen };
-    return answer;
+    return this.#counted(this.#http("POST", `inbox/${change}`, { notification_ids, ...more }));
   }
 
   /** The stored messages, newest first, with what was read. @param {InboxQuery} [query] @returns {Promise<{ messages: any[], unread: number, unseen: number, next_before?: number | string | null }>} */
   async inbox(query = {}) {
     const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
-    const page = await this.#http("GET", `inbox?${search}`);
-    this.counts = { unread: page.unread, unseen: page.unseen };
-    return page;
+    return this.#counted(this.#http("GET", `inbox?${search}`));
+  }
+
+  /** An answer with counts; those that came while it was on its way are newer, and stand in it too. @param {Promise<any>} answered */
+  async #counted(answered) {
+    const before = this.counts;
+    const answer = await answered;
+    if (this.counts === before) this.counts = { unread: answer.unread, unseen: answer.unseen };
+    return { ...answer, ...this.counts };
   }
 
   /** Preferences of the user; those given are changed. @param {Record<string, unknown>} [change] @returns {Promise<any>} */

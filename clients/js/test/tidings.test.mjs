@@ -16,6 +16,12 @@ function client(options = {}) {
   return made;
 }
 
+/** A promise, and what resolves it. */
+function opener() {
+  let resolve;
+  return { promise: new Promise((opens) => (resolve = opens)), resolve: () => resolve() };
+}
+
 test.before(async () => {
   const items = Array.from({ length: 40 }, (_, id) => ({ item_id: id, title: `Thing ${id}`, category: `C${id % 4}` }));
   assert.equal((await call("PUT", "v1/items", items)).status, 200);
@@ -232,6 +238,32 @@ test("what is read, seen and muted is stored, also when it was done offline", as
   });
   await tidings.readAll();
   await until("the count arrives", () => tidings.counts?.unread === 0);
+});
+
+test("an answer that is late does not undo counts that came meanwhile", async () => {
+  const userId = freshUser();
+  const { promise: released, resolve: release } = opener();
+  const { promise: answered, resolve: answer } = opener();
+  const late = async (...request) => {
+    const response = await fetch(...request);
+    answer();
+    await released;
+    return response;
+  };
+  const tidings = client({ userId, fetch: late });
+  tidings.connect();
+  await once(tidings, "welcome");
+  const arrived = once(tidings, "notification");
+  await call("POST", "v1/notifications", { user_id: userId, title: "Order 17" });
+  const { notification_id } = await arrived;
+  await until("the count arrives", () => tidings.counts?.unread === 1);
+  const page = tidings.inbox();
+  await answered;
+  await tidings.read([notification_id]);
+  await until("the count arrives", () => tidings.counts?.unread === 0);
+  release();
+  assert.equal((await page).unread, 0);
+  assert.equal(tidings.counts.unread, 0);
 });
 
 const unknown = await call("POST", "v1/connections/none/frames", []);
