@@ -137,7 +137,7 @@ impl Change {
         Self { entry, ..self }
     }
 
-    /// What tells [`record`] to add nothing to what was stored.
+    /// Mark that keeps [`record`] from adding the entry once more.
     pub fn stored(&self) -> IsStored {
         IsStored::clone(&self.is_stored)
     }

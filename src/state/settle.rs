@@ -12,7 +12,7 @@ use crate::recommend::ModelSet;
 use crate::store::items::{self, Upserted};
 use crate::store::{Connection, StoreError};
 
-/// What was stored or read, and the items of it that another has changed in memory since then.
+/// Items that were stored or read, apart from those that another has changed in memory since then.
 struct Contested {
     ids: Vec<ItemId>,
     /// All but those.

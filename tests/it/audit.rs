@@ -1,10 +1,9 @@
 //! The audit log over HTTP and by its command: who did what, in a chain that shows each change of it.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 use tidings::base::Timestamp;
 
+use crate::helpers::command::tidings;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
@@ -38,17 +37,6 @@ fn entries(http: &mut Http, query: &str) -> Vec<Value> {
     let answer = http.get(&format!("/v1/admin/audit?{query}"));
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()["entries"].as_array().unwrap().clone()
-}
-
-fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(arguments)
-        .env("DATABASE_URL", &database.url)
-        .env("TIDINGS_LOG", "warn")
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
 }
 
 #[test]

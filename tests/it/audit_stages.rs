@@ -1,12 +1,12 @@
 //! The audit log of what is done in many steps: the request before the first of them, and the end with what is stored last.
 
 use std::fs;
-use std::process::Command;
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
+use crate::helpers::command::tidings;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
@@ -24,7 +24,7 @@ fn allow(database: &TestDatabase) {
     database.execute("ALTER TABLE audit_log DROP CONSTRAINT none").unwrap();
 }
 
-/// What entries of an action tell, the oldest first.
+/// Values after the change in entries of an action, the oldest first.
 fn told(http: &mut Http, action: &str) -> Vec<Value> {
     let page = http.get(&format!("/v1/admin/audit?action={action}&limit=500")).json();
     let mut told: Vec<Value> =
@@ -54,17 +54,6 @@ fn holding(database: &TestDatabase, statement: &str) -> PgConnection {
 
 fn verify(database: &TestDatabase) -> (bool, String) {
     tidings(database, &["audit", "verify"])
-}
-
-fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(arguments)
-        .env("DATABASE_URL", &database.url)
-        .env("TIDINGS_LOG", "warn")
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Erasure of users: begun by whomever, refused from then on, finished whatever happens meanwhile.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tidings::base::Timestamp;
 
 use crate::helpers::client::Client;
+use crate::helpers::command::tidings;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
@@ -72,12 +72,6 @@ pub(crate) fn receipt(http: &mut Http, id: &str) -> Value {
 pub(crate) fn wait_until_erased(http: &mut Http, id: &str) -> Value {
     wait_for("the erasure", || !receipt(http, id)["erased_at"].is_null());
     receipt(http, id)
-}
-
-pub(crate) fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    let output = command.args(arguments).env("DATABASE_URL", &database.url).output().unwrap();
-    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
 #[test]

@@ -9,10 +9,9 @@ use tidings::recommend::ModelSet;
 use tidings::store::models;
 use tidings::store::personal_data::HOLDINGS;
 
-use crate::erasures::{
-    ANNA, PATH, SETTINGS, VISITOR, erase, receipt, tables_with, tidings, wait_until_erased,
-};
+use crate::erasures::{ANNA, PATH, SETTINGS, VISITOR, erase, receipt, tables_with, wait_until_erased};
 use crate::helpers::client::Client;
+use crate::helpers::command::tidings;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::push_service::{BrowserKeys, PushService};
 use crate::helpers::server::{Server, wait_for};

@@ -1,13 +1,12 @@
 //! Data goes when it is older than it is kept, and only then.
 
-use std::process::Command;
-
 use diesel::connection::SimpleConnection;
 use serde_json::Value;
 use tidings::base::Timestamp;
 use tidings::privacy::audit::AuditEntry;
 use tidings::store::audit;
 
+use crate::helpers::command::tidings;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 
@@ -79,12 +78,6 @@ fn what_has_no_time_is_kept() {
     wait_for("the upkeep", || removed(&server, "receipts") == 1);
     let count = |table: &str| database.count(&format!("SELECT count(*) AS n FROM {table}"));
     assert_eq!(["events", "decisions", "notifications", "feedback"].map(count), [3, 2, 4, 4]);
-}
-
-fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    let output = command.args(arguments).env("DATABASE_URL", &database.url).output().unwrap();
-    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::base::Timestamp;
 use crate::store::outbox::Submission;
 
 impl NotifierActor {
-    /// What there is to do in one round trip; `None` when there is nothing.
+    /// Work of one round trip; `None` when there is none.
     pub(super) fn next_round(&mut self, now: Timestamp) -> Option<Round> {
         if self.alone.is_turn()
             && let Some(round) = self.round_of_one(now)

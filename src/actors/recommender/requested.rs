@@ -1,7 +1,6 @@
 //! A training that somebody asked for, in the audit log: the request before it starts, and its end with what it stores last.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::base::{ModelVersion, Timestamp};
@@ -23,23 +22,38 @@ impl Requested {
 
     /// Entry of the start.
     pub fn started(&self) -> AuditEntry {
-        self.at(json!({"state": "started", "job": self.job}))
+        self.at(Stage { state: "started", ..Stage::default() })
     }
 
     /// Entry of the end with a model that is stored, and serves if it passed the gate.
     pub fn with_model(&self, version: ModelVersion, serves: bool) -> AuditEntry {
-        self.at(json!({"state": "succeeded", "job": self.job, "version": version, "serves": serves}))
+        self.at(Stage {
+            state: "succeeded",
+            version: Some(version),
+            serves: Some(serves),
+            ..Stage::default()
+        })
     }
 
     /// Entry of another end.
     pub fn without_model(&self, state: &str) -> AuditEntry {
-        self.at(json!({"state": state, "job": self.job}))
+        self.at(Stage { state, ..Stage::default() })
     }
 
-    fn at(&self, mut stage: Value) -> AuditEntry {
-        if let Some(fields) = stage.as_object_mut().filter(|_| self.job.is_none()) {
-            fields.remove("job");
-        }
+    fn at(&self, stage: Stage<'_>) -> AuditEntry {
+        let stage = serde_json::to_value(Stage { job: self.job, ..stage }).unwrap_or_default();
         self.entry.at_stage(Timestamp::now(), &stage)
     }
+}
+
+/// Values that the log keeps of a stage.
+#[derive(Default, Serialize)]
+struct Stage<'a> {
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<ModelVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serves: Option<bool>,
 }

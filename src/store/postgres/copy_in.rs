@@ -72,7 +72,7 @@ impl<'a> CopyIn<'a> {
     }
 }
 
-/// What went wrong while rows were written: PostgreSQL's own error where there is one.
+/// Reason why rows could not be written: PostgreSQL's own error where there is one.
 pub(crate) fn store_error(error: std::io::Error) -> StoreError {
     let error = error.downcast::<DieselError>();
     error.unwrap_or_else(|other| DieselError::SerializationError(Box::new(other))).into()

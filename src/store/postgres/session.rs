@@ -35,7 +35,7 @@ enum Open {
     No,
     /// Its commit waits until it is on disk.
     Plain,
-    /// What waits is a statement after it.
+    /// A statement after it waits instead.
     FlushedAfter,
 }
 

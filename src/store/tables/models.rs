@@ -74,7 +74,7 @@ pub struct NewModel {
 
 /// Bytes of an artefact: the model set, versioned and checksummed.
 pub trait ArtefactBytes {
-    /// How many.
+    /// Number of bytes.
     fn length(&self) -> usize;
 
     /// Writes all of them.
