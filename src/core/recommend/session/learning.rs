@@ -106,7 +106,7 @@ fn teaches((rows, right): &Rows) -> bool {
 
 fn lists<'a>(rows: impl Iterator<Item = &'a Rows>) -> Lists {
     let mut lists = Lists::new(N_FEATURES);
-    for (rows, right) in rows {
+    for (rows, right) in rows.filter(|rows| teaches(rows)) {
         if let Some(right) = right {
             lists.push(rows, *right);
         }
