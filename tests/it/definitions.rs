@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
+use crate::helpers::clock::quiet_now;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
 use crate::helpers::shop::shop;
@@ -89,7 +90,8 @@ fn a_draft_changes_nothing_until_it_is_activated() {
 fn a_draft_of_the_policy_leaves_its_quiet_hours_in_force_and_a_pause_says_what_applies_then() {
     let (_database, server) = shop(&[]);
     let mut http = server.http();
-    put(&mut http, "/admin/policies/default", &json!({"quiet_from": "00:00", "quiet_to": "23:59"}));
+    let [from, to] = quiet_now(0);
+    put(&mut http, "/admin/policies/default", &json!({"quiet_from": from, "quiet_to": to}));
     put(&mut http, "/admin/policies/default?state=draft", &json!({"items": 3}));
     let (mut client, _) = server.login(1);
     client.send(&json!({"type": "event", "kind": "view", "item_id": 105}));
@@ -104,7 +106,7 @@ fn a_draft_of_the_policy_leaves_its_quiet_hours_in_force_and_a_pause_says_what_a
     });
     let paused = post(&mut http, "/admin/policies/default/pause");
     assert_eq!((paused["state"].as_str(), paused["version"].as_i64()), (Some("paused"), Some(3)));
-    assert_eq!(paused["definition"]["quiet_to"], "23:59", "the one in force is paused, not the draft");
+    assert_eq!(paused["definition"]["quiet_to"], *to, "the one in force is paused, not the draft");
     assert_eq!(
         (paused["in_force"]["version"].as_i64(), paused["in_force"]["definition"]["holdout"].as_f64()),
         (Some(0), Some(0.0))
@@ -115,7 +117,7 @@ fn a_draft_of_the_policy_leaves_its_quiet_hours_in_force_and_a_pause_says_what_a
     let resumed = post(&mut http, "/admin/policies/default/activate");
     assert_eq!(
         (resumed["repeats"].as_i64(), resumed["definition"]["quiet_to"].as_str()),
-        (Some(1), Some("23:59"))
+        (Some(1), Some(to.as_str()))
     );
 }
 

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::merges::merge;
+use crate::helpers::clock::quiet_now;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
@@ -53,9 +54,8 @@ fn when_all_is_due(database: &TestDatabase, mut server: Server) -> Server {
 
 /// It is quiet for this user for some hours, or never.
 fn quiet(http: &mut Http, user: &str, is_quiet: bool) {
-    let hour = Timestamp::now().as_seconds() / 3_600;
-    let clock = |hours: i64| format!("{:02}:00", (hour + hours).rem_euclid(24));
-    let hours = if is_quiet { json!({"from": clock(-1), "to": clock(3)}) } else { Value::Null };
+    let [from, to] = quiet_now(0);
+    let hours = if is_quiet { json!({"from": from, "to": to}) } else { Value::Null };
     let wish = json!({"quiet_hours": hours, "time_zone": "UTC"});
     assert_eq!(http.patch(&format!("/v1/users/{user}/preferences"), &wish).status, 200);
 }

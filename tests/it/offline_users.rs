@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp};
 
 use crate::helpers::client::Client;
+use crate::helpers::clock::quiet_now;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::push_service::PushService;
 use crate::helpers::server::{Server, wait_for};
@@ -73,11 +74,11 @@ fn what_waits_for_the_morning_comes_in_the_morning_though_the_server_died_and_no
     let database = TestDatabase::new();
     let (mut server, service) = (open(&database), PushService::start());
     let _keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let preferences = |quiet: [&str; 2]| json!({"quiet_hours": {"from": quiet[0], "to": quiet[1]}});
+    let preferences = |quiet: [String; 2]| json!({"quiet_hours": {"from": quiet[0], "to": quiet[1]}});
     let put = |server: &Server, body: &Value| {
         assert_eq!(server.http().put("/v1/users/1/preferences", body).status, 200);
     };
-    put(&server, &preferences(["00:00", "23:59"]));
+    put(&server, &preferences(quiet_now(0)));
     let (mut client, _) = Client::login(server.address, json!(1));
     for _ in 0..4 {
         client.send(&json!({"type": "event", "kind": "view", "item_id": 107}));
@@ -88,7 +89,7 @@ fn what_waits_for_the_morning_comes_in_the_morning_though_the_server_died_and_no
     drop(client);
     server.kill();
     let server = open(&database);
-    put(&server, &preferences(["00:00", "00:00"]));
+    put(&server, &preferences(["00:00", "00:00"].map(String::from)));
     assert_eq!(service.pushed().len(), 0);
     database.connection().batch_execute("UPDATE held_messages SET until = now()").unwrap();
     service.wait_for(1);

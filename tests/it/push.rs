@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
+use crate::helpers::clock::quiet_now;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 
@@ -98,10 +99,9 @@ fn viewing_a_watch_pushes_watches_to_every_tab() {
 fn quiet_hours_hold_a_push_back() {
     let (_database, server) = shop(30, &[]);
     let mut http = server.http();
-    let answer = http.put(
-        "/v1/users/1/preferences",
-        &json!({"time_zone": "Asia/Tokyo", "quiet_hours": {"from": "00:00", "to": "23:59"}}),
-    );
+    let [from, to] = quiet_now(9);
+    let wish = json!({"time_zone": "Asia/Tokyo", "quiet_hours": {"from": from, "to": to}});
+    let answer = http.put("/v1/users/1/preferences", &wish);
     assert_eq!(answer.status, 200, "{}", answer.body);
     let (mut client, _) = server.login(1);
     client.send(&json!({"type": "event", "kind": "view", "item_id": 110}));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp};
 
 use crate::helpers::client::Client;
+use crate::helpers::clock::quiet_now;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 
@@ -149,7 +150,8 @@ fn absent_users_are_told_when_they_come_back_while_it_is_true() {
 fn what_quiet_hours_hold_back_survives_a_crash_and_is_judged_again() {
     let (database, mut server) = shop();
     let (mut client, _) = server.login(1);
-    let night = json!({"quiet_hours": {"from": "00:00", "to": "23:59"}});
+    let [from, to] = quiet_now(0);
+    let night = json!({"quiet_hours": {"from": from, "to": to}});
     let day = json!({"quiet_hours": {"from": "00:00", "to": "00:00"}});
     assert_eq!(server.http().put("/v1/users/1/preferences", &night).status, 200);
     act(&mut client, "view", 105);

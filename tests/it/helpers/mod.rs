@@ -4,6 +4,7 @@ pub mod attack;
 pub mod broken_line;
 pub mod browser;
 pub mod client;
+pub mod clock;
 pub mod command;
 pub mod database;
 pub mod described;
