@@ -22,8 +22,9 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 
-/// Modules in the order an event flows, the last one a crate over the domain. A module may import those before it, and its own.
-const ORDER: [&str; 15] = [
+/// Modules of the domain, in the order an event flows, those of `src/core` before those of `src/decision`. A module may import those
+/// before it, and its own.
+const ORDER: [&str; 14] = [
     "base",
     "config",
     "catalogue",
@@ -38,12 +39,28 @@ const ORDER: [&str; 15] = [
     "deliver",
     "privacy",
     "decide",
-    "intake",
 ];
-/// One outside thing each; they see the domain, never one another.
-const ADAPTERS: [&str; 3] = ["store", "transport", "telemetry"];
-/// Each sees everything before it.
-const SHELL: [&str; 4] = ["state", "actors", "http", "app"];
+/// Folders of the two crates of the domain; their modules are named without them.
+const DOMAIN: [&str; 2] = ["core/", "decision/"];
+/// Crates that make records into events, as pure as the domain.
+const PURE: [&str; 1] = ["intake"];
+/// The other crates, by folder, and those of them that each may depend on: an adapter sees one outside thing each and none of the
+/// others, what comes after them sees all before it. That they keep to it is for the compiler.
+const CRATES: [(&str, &[&str]); 11] = [
+    ("schema", &[]),
+    ("store", &["schema"]),
+    ("transport", &[]),
+    ("telemetry", &[]),
+    ("state", &["store", "telemetry", "transport"]),
+    ("actors", &["store", "telemetry", "transport", "state"]),
+    ("http", &["store", "telemetry", "transport", "state", "actors"]),
+    ("intake", &[]),
+    ("import", &["store", "intake"]),
+    ("demo", &["store"]),
+    ("pull", &["intake"]),
+];
+/// Modules of the server's own crate, which assembles them.
+const SHELL: [&str; 1] = ["app"];
 /// Paths that the pure domain must not name.
 const IMPURE: [&str; 9] = [
     "actix",
@@ -62,24 +79,10 @@ const IMPURE_TO_DECIDE: [&str; 3] = ["serde_json::json", "parking_lot", "arc_swa
 const CLOCK: [&str; 3] = ["Timestamp::now(", "Instant::now(", "SystemTime::now("];
 
 fn may_import(module: &str, imported: &str) -> bool {
-    if module == imported {
-        return true;
-    }
-    let domain = |name: &str| ORDER.iter().position(|module| *module == name);
-    let shell = |name: &str| SHELL.iter().position(|module| *module == name);
-    match (domain(module), domain(imported)) {
-        (Some(own), Some(other)) => return other < own,
-        (Some(_), None) => return false,
-        (None, Some(_)) => return true,
-        (None, None) => {}
-    }
-    if ADAPTERS.contains(&module) {
-        return false;
-    }
-    match (shell(module), shell(imported)) {
-        (Some(own), Some(other)) => other < own,
-        (Some(_), None) => ADAPTERS.contains(&imported),
-        _ => false,
+    let place = |name: &str| ORDER.iter().position(|module| *module == name);
+    match (place(module), place(imported)) {
+        (Some(own), Some(other)) => other <= own,
+        _ => true,
     }
 }
 
@@ -94,30 +97,17 @@ fn sources(dir: &Path, into: &mut Vec<(String, String)>) {
     }
 }
 
-/// Programs beside the server, each a crate in a folder of that name: their modules are their own.
-const PROGRAMS: [&str; 1] = ["pull"];
-
-/// Files of the server and its domain.
+/// Files of all crates: the module or crate, the path under `src/`, and the text.
 fn each_source(mut check: impl FnMut(&str, &str, &str)) {
-    each_file(|module, path, text| {
-        if !PROGRAMS.contains(&module) {
-            check(module, path, text);
-        }
-    });
-}
-
-fn each_file(mut check: impl FnMut(&str, &str, &str)) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
     assert!(files.len() > 20, "src/ was not found");
     for (path, text) in &files {
         let inside = path.strip_prefix(&format!("{}/", root.display())).unwrap();
-        // The domain is a crate of its own; its modules are named without it.
-        let inside = inside.strip_prefix("core/").filter(|inside| *inside != "lib.rs").unwrap_or(inside);
-        let module = inside.split(['/', '.']).next().unwrap();
-        let module = if inside == "core/lib.rs" { "lib" } else { module };
-        check(module, inside, text);
+        let of_domain = DOMAIN.iter().find_map(|folder| inside.strip_prefix(folder));
+        let inside = of_domain.unwrap_or(inside);
+        check(inside.split(['/', '.']).next().unwrap(), inside, text);
     }
 }
 
@@ -187,9 +177,11 @@ fn expand(before: &str, tree: &str, into: &mut Vec<String>) {
     }
 }
 
-/// The module that a file defines: `actors/user/mod.rs` → `actors::user`.
+/// The module that a file defines: `actors/user/mod.rs` → `actors::user`, `actors/lib.rs` → `actors`.
 fn module_of(path: &str) -> String {
-    path.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
+    let path = path.trim_end_matches(".rs");
+    let roots = ["/mod", "/lib", "/main"];
+    roots.iter().find_map(|root| path.strip_suffix(root)).unwrap_or(path).replace('/', "::")
 }
 
 /// Files that import each other in a circle: for each circle (strongly connected), each file with those of the circle that it
@@ -231,7 +223,8 @@ fn resolve(module: &str, named: &str, modules: &BTreeMap<String, usize>) -> Opti
     let mut parts: Vec<&str> = named.split("::").collect();
     let mut path: Vec<&str> = module.split("::").collect();
     match *parts.first()? {
-        "crate" => path.clear(),
+        // The domain's modules and the server's stand in the root of their crates.
+        "crate" => path.truncate(usize::from(CRATES.iter().any(|(name, _)| path.first() == Some(name)))),
         "self" => {}
         "super" => {
             while parts.get(1) == Some(&"super") {
@@ -251,16 +244,11 @@ fn resolve(module: &str, named: &str, modules: &BTreeMap<String, usize>) -> Opti
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let mut wrong = Vec::new();
-    for root in ORDER.iter().chain(&ADAPTERS).chain(&SHELL).chain(&PROGRAMS) {
+    let crates = CRATES.iter().map(|(name, _)| name);
+    for root in ORDER.iter().chain(crates).chain(&SHELL) {
         let mut files = Vec::new();
-        each_file(|module, path, text| {
+        each_source(|module, path, text| {
             if module == *root {
-                // Of a program, `crate` is the program's own root.
-                let path = if PROGRAMS.contains(root) {
-                    path.split_once('/').map_or(path, |(_, rest)| rest)
-                } else {
-                    path
-                };
                 files.push((path.to_owned(), text.to_owned()));
             }
         });
@@ -298,7 +286,8 @@ fn the_lists_name_the_modules_there_are() {
     each_source(|module, _, _| {
         there.insert(module.to_owned());
     });
-    let listed = ORDER.iter().chain(&ADAPTERS).chain(&SHELL).chain(&["lib", "main"]);
+    let crates = CRATES.iter().map(|(name, _)| name);
+    let listed = ORDER.iter().chain(crates).chain(&SHELL).chain(&["lib", "main"]);
     assert_eq!(there, listed.map(|name| (*name).to_owned()).collect());
 }
 
@@ -306,30 +295,34 @@ fn the_lists_name_the_modules_there_are() {
 fn imports_point_up_the_list_only() {
     let mut wrong = Vec::new();
     each_source(|module, path, text| {
-        if module == "main" || module == "lib" {
-            return;
-        }
-        let text = code(text);
-        for piece in text.split("crate::").skip(1) {
-            let imported: Vec<&str> = if let Some(group) = piece.strip_prefix('{') {
-                group
-                    .split('}')
-                    .next()
-                    .unwrap_or("")
-                    .split(',')
-                    .map(|name| name.trim().split("::").next().unwrap_or("").trim())
-                    .collect()
-            } else {
-                vec![piece.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("")]
-            };
-            for name in imported {
-                let known = ORDER.contains(&name) || ADAPTERS.contains(&name) || SHELL.contains(&name);
-                if known && !may_import(module, name) {
-                    wrong.push(format!("{path}: {module} must not import {name}"));
-                }
-            }
-        }
+        let named = named_paths(text);
+        let imported = named.iter().filter_map(|path| path.strip_prefix("crate::")?.split("::").next());
+        let forbidden = imported.filter(|name| !may_import(module, name));
+        wrong.extend(forbidden.map(|name| format!("{path}: {module} must not import {name}")));
     });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn crates_depend_on_those_that_are_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (name, allowed) in [("core", &[] as &[&str]), ("decision", &["core"])].iter().chain(&CRATES) {
+        let path = format!("src/{name}/Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(root.join(&path)).unwrap().parse().unwrap();
+        let dependencies = manifest["dependencies"].as_table().unwrap().keys();
+        let own: BTreeSet<&str> = dependencies.filter_map(|name| name.strip_prefix("tidings-")).collect();
+        let sees_domain = *name != "core" && *name != "decision";
+        let is_domain = |other: &str| DOMAIN.iter().any(|folder| folder.trim_end_matches('/') == other);
+        let may = |other: &str| allowed.contains(&other) || sees_domain && is_domain(other);
+        let forbidden = own.iter().filter(|other| !may(other));
+        wrong.extend(forbidden.map(|other| format!("{path}: {name} must not depend on {other}")));
+        wrong.extend(
+            allowed.iter().filter(|other| !own.contains(*other)).map(|other| {
+                format!("{path}: {name} may depend on {other} and does not; take it off the list")
+            }),
+        );
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -365,7 +358,7 @@ fn impurities(module: &str, path: &str, text: &str) -> Vec<String> {
 fn the_domain_is_pure() {
     let mut wrong = Vec::new();
     each_source(|module, path, text| {
-        if ORDER.contains(&module) {
+        if ORDER.contains(&module) || PURE.contains(&module) {
             wrong.extend(impurities(module, path, text));
         }
     });
@@ -403,13 +396,9 @@ fn one_file_names_the_deprecated_websocket_crate() {
 #[test]
 fn the_rules_hold_for_an_example() {
     assert!(may_import("recommend", "profile"));
+    assert!(may_import("recommend", "recommend"));
     assert!(!may_import("profile", "recommend"));
-    assert!(!may_import("event", "store"));
-    assert!(!may_import("store", "transport"));
-    assert!(may_import("actors", "store"));
-    assert!(!may_import("actors", "http"));
-    assert!(may_import("app", "http"));
-    assert!(!may_import("state", "actors"));
+    assert!(!may_import("notify", "decide"));
 }
 
 /// Markdown files that name places in the source.
@@ -421,17 +410,17 @@ fn maps(root: &Path) -> Vec<std::path::PathBuf> {
     docs.chain(["src/ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"].map(|path| root.join(path))).collect()
 }
 
-/// Every path in backticks of the documentation: of a file or a directory of the repository, of `src/` or `src/core/`, or the
+/// Every path in backticks of the documentation: of a file or a directory of the repository, of `src/`, `src/core/` or `src/decision/`, or the
 /// name of a file somewhere in it.
 #[test]
 fn the_documentation_names_files_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = BTreeSet::new();
-    each_file(|_, path, _| {
+    each_source(|_, path, _| {
         names.insert(path.rsplit('/').next().unwrap().to_owned());
     });
     let there = |name: &str| {
-        let places = ["src", "src/core", "."];
+        let places = ["src", "src/core", "src/decision", "."];
         name.contains(['{', '*'])
             || names.contains(name)
             || places.iter().any(|place| root.join(place).join(name).exists())

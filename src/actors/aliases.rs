@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dashmap::DashMap;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::base::ExternalId;
+use tidings_core::base::ExternalId;
 
 /// Aliases of this database.
 #[derive(Default)]

@@ -26,7 +26,7 @@ use super::web_push::WebPushActor;
 use super::web_push::messages::Wake;
 use super::webhooks::WebhookActor;
 use super::webhooks::messages::LookNow;
-use crate::state::AppState;
+use tidings_state::AppState;
 
 /// One server: its state, its users' actors and the mailboxes of its single actors. What request handlers are given.
 pub struct App {

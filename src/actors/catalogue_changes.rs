@@ -1,17 +1,17 @@
 //! Stores catalogue items and tells users what changed: those who are here through their actors, those who are not by a row
-//! that waits for them. Bounded: at most [`crate::state::MAX_CHANGES`] changes, a thousand absent users an item.
+//! that waits for them. Bounded: at most [`tidings_state::MAX_CHANGES`] changes, a thousand absent users an item.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::Registry;
-use crate::base::{Timestamp, UserId};
-use crate::catalogue::NewItem;
-use crate::decide::Input;
-use crate::notify::triggers::Change;
-use crate::state::AppState;
-use crate::store::deferred::{self, DeferredRow};
-use crate::store::{Along, Connection, StoreError, in_transaction, items, users};
+use tidings_core::base::{Timestamp, UserId};
+use tidings_core::catalogue::NewItem;
+use tidings_decision::decide::Input;
+use tidings_decision::notify::triggers::Change;
+use tidings_state::AppState;
+use tidings_store::deferred::{self, DeferredRow};
+use tidings_store::{Along, Connection, StoreError, in_transaction, items, users};
 
 /// Absent users told of one change: those who were interested last.
 const MAX_ABSENT: i64 = 1_000;

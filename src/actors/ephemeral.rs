@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::registry::{Entry, Registry};
 use super::send::Offer;
 use super::user::messages::UserMessage;
-use crate::base::{NotificationId, Timestamp};
-use crate::decide::{Announcement, Input};
-use crate::deliver::frames;
-use crate::notify::message::{self, Audience};
-use crate::state::AppState;
-use crate::telemetry::Count;
+use tidings_core::base::{NotificationId, Timestamp};
+use tidings_decision::decide::{Announcement, Input};
+use tidings_decision::deliver::frames;
+use tidings_decision::notify::message::{self, Audience};
+use tidings_state::AppState;
+use tidings_telemetry::Count;
 
 /// Users told before other work of the thread has its turn.
 const AT_ONCE: usize = 512;

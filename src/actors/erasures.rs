@@ -17,14 +17,14 @@ use super::merges::is_paused;
 use super::recommender::messages::ModelCommand;
 use super::registry::Registry;
 use super::user::messages::Pause;
-use crate::base::{ExternalId, ItemId, Timestamp, UserId};
-use crate::deliver::CloseCode;
-use crate::event::Event;
-use crate::recommend::ModelSet;
-use crate::state::AppState;
-use crate::state::tombstones::Tombstones;
-use crate::store::erasures::{NewErasure, UnderWay};
-use crate::store::{
+use tidings_core::base::{ExternalId, ItemId, Timestamp, UserId};
+use tidings_core::event::Event;
+use tidings_core::recommend::ModelSet;
+use tidings_decision::deliver::CloseCode;
+use tidings_state::AppState;
+use tidings_state::tombstones::Tombstones;
+use tidings_store::erasures::{NewErasure, UnderWay};
+use tidings_store::{
     Along, Connection, StoreError, Writer, erased_rows, erasures, in_transaction, models, revocations,
 };
 

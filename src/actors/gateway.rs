@@ -8,17 +8,17 @@ use std::sync::atomic::Ordering;
 use super::app::App;
 use super::send::Offer;
 use super::user::messages::UserMessage;
-use crate::base::{ExternalId, Millis, Timestamp};
-use crate::config::AuthMode;
-use crate::deliver::{CloseCode, Frame, Login, Resume, frames};
-use crate::privacy::api_key::Client;
-use crate::privacy::audit::AuditEntry;
-use crate::privacy::scope::{Area, Scope};
-use crate::privacy::visitor::{Wish, visitor};
-use crate::privacy::{Access, Permission, TokenError};
-use crate::state::sessions::Session;
-use crate::telemetry::Count;
-use crate::transport::{Gateway, Opened, Outbound};
+use tidings_core::base::{ExternalId, Millis, Timestamp};
+use tidings_core::config::AuthMode;
+use tidings_decision::deliver::{CloseCode, Frame, Login, Resume, frames};
+use tidings_decision::privacy::api_key::Client;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_decision::privacy::scope::{Area, Scope};
+use tidings_decision::privacy::visitor::{Wish, visitor};
+use tidings_decision::privacy::{Access, Permission, TokenError};
+use tidings_state::sessions::Session;
+use tidings_telemetry::Count;
+use tidings_transport::{Gateway, Opened, Outbound};
 
 /// Longest timer for a token: no connection lives that long.
 const MAX_TIMER: Millis = Millis::hours(24 * 365);

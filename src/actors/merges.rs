@@ -13,11 +13,11 @@ use super::registry::{Entry, Registry};
 use super::send::Offer;
 use super::user::launcher::UserLauncher;
 use super::user::messages::{Pause, UserMessage};
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::deliver::CloseCode;
-use crate::state::AppState;
-use crate::store::merges::{self, Moved, Outcome};
-use crate::store::{Along, Connection, StoreError, Writer, in_transaction, push_subscriptions};
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::deliver::CloseCode;
+use tidings_state::AppState;
+use tidings_store::merges::{self, Moved, Outcome};
+use tidings_store::{Along, Connection, StoreError, Writer, in_transaction, push_subscriptions};
 
 /// Longest wait for what the two users have under way.
 const PATIENCE: Duration = Duration::from_secs(10);

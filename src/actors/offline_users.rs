@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::registry::Registry;
 use super::user::launcher::UserLauncher;
 use super::user::messages::UserMessage;
-use crate::base::{Millis, Timestamp};
-use crate::decide::Input;
-use crate::notify::triggers::Condition;
-use crate::state::AppState;
-use crate::store::deferred::{self, DeferredRow};
-use crate::store::{StoreError, returns};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::decide::Input;
+use tidings_decision::notify::triggers::Condition;
+use tidings_state::AppState;
+use tidings_store::deferred::{self, DeferredRow};
+use tidings_store::{StoreError, returns};
 
 /// Interval between looks for what is due.
 const LOOK: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ async fn win_back(state: &AppState, registry: &Registry) -> Result<usize, StoreE
             Some((row, Millis::hours(24 * u64::from(days))))
         })
         .collect();
-    let work = move |connection: &mut crate::store::Connection| {
+    let work = move |connection: &mut tidings_store::Connection| {
         rows.iter().try_fold(0, |sum, (row, away)| {
             Ok(sum + deferred::hold_for_away(connection, row, *away, MAX_AWAY)?)
         })

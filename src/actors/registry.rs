@@ -13,10 +13,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use super::aliases::Aliases;
 use super::send::{Offer, offer};
 use super::user::messages::{Snapshot, UserMessage};
-use crate::base::ExternalId;
-use crate::decide::{Input, ListRequest, Recommendations};
-use crate::deliver::stream::Counts;
-use crate::event::Event;
+use tidings_core::base::ExternalId;
+use tidings_core::event::Event;
+use tidings_decision::decide::{Input, ListRequest, Recommendations};
+use tidings_decision::deliver::stream::Counts;
 
 /// One user's actor.
 pub struct Entry {

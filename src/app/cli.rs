@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::commands;
 use super::usage::Usage;
-use crate::actors::recommender;
-use crate::config::{Config, ConfigError, Layer, Layered, ROLES};
-use crate::privacy::Role;
+use tidings_actors::recommender;
+use tidings_core::config::{Config, ConfigError, Layer, Layered, ROLES};
+use tidings_decision::privacy::Role;
 
 /// Wrong usage or configuration (clap uses the same).
 const EXIT_USAGE: u8 = 2;
@@ -80,7 +80,7 @@ enum Command {
 tidings import movielens ml-1m/ratings.dat ml-1m/movies.dat\n  \
 tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase --dry-run\n  \
 tidings import csv ratings.csv --kind rate --scale 1-10 --day-first --where status=published")]
-    Import(super::import::ImportArgs),
+    Import(tidings_import::ImportArgs),
     /// Export events, decisions, outcomes, recommendations, items or users as a file.
     #[command(after_help = "Examples:\n  tidings export events events.ndjson.gz --since 2026-01-01\n  \
 tidings export outcomes --since 7d | head\n  tidings export recommendations lists.csv -n 20 --json")]
@@ -208,7 +208,7 @@ pub fn run() -> ExitCode {
         return done(commands::pull::exec(&arguments));
     }
     let cli = Cli::parse();
-    crate::telemetry::log_line::init();
+    tidings_telemetry::log_line::init();
     if matches!(cli.command, Command::TrainingWorker) {
         return done(commands::training_worker::run()); // Configured by the server.
     }

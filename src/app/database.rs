@@ -8,11 +8,11 @@ use anyhow::{Context, bail};
 use parking_lot::Mutex;
 
 use super::master_keys;
-use crate::config::Config;
-use crate::store::Store;
-use crate::store::cluster::{Cluster, ClusterError, ClusterOptions};
-use crate::store::lease::{Attempt, Lease};
-use crate::store::link::{self, Link};
+use tidings_core::config::Config;
+use tidings_store::Store;
+use tidings_store::cluster::{Cluster, ClusterError, ClusterOptions};
+use tidings_store::lease::{Attempt, Lease};
+use tidings_store::link::{self, Link};
 
 /// Longest time a server waits for the one before it to end: a rolling restart.
 const HANDOVER_WAIT: Duration = Duration::from_secs(5);

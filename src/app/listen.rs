@@ -14,10 +14,10 @@ use actix_web::dev::{AppConfig, Server, ServiceResponse, fn_service};
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::{self, Backend};
-use crate::http::websocket::Upgrades;
-use crate::transport::tcp;
-use crate::transport::tls::{Handshakes, Stream};
+use tidings_core::config::{self, Backend};
+use tidings_http::websocket::Upgrades;
+use tidings_transport::tcp;
+use tidings_transport::tls::{Handshakes, Stream};
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::config::{Config, Encryption, MasterKeySource};
-use crate::privacy::encryption::MasterKeys;
-use crate::store::{Store, encryption};
+use tidings_core::config::{Config, Encryption, MasterKeySource};
+use tidings_decision::privacy::encryption::MasterKeys;
+use tidings_store::{Store, encryption};
 
 /// Most bytes of a file or an answer with master keys.
 const MAX_BYTES: u64 = 64 << 10;

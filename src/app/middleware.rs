@@ -14,11 +14,11 @@ use actix_web::http::uri::{PathAndQuery, Uri};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
-use crate::actors::App;
-use crate::http::error::ApiError;
-use crate::http::forwarded::{Original, Scheme};
-use crate::http::{audited, headers as http_headers, masked, origin, rates};
-use crate::state::limiter::Limited;
+use tidings_actors::App;
+use tidings_http::error::ApiError;
+use tidings_http::forwarded::{Original, Scheme};
+use tidings_http::{audited, headers as http_headers, masked, origin, rates};
+use tidings_state::limiter::Limited;
 
 /// Devices that no page of ours asks for.
 const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=(), display-capture=()";

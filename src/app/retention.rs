@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::base::Timestamp;
-use crate::config::Retention;
-use crate::state::AppState;
-use crate::store::{
+use tidings_core::base::Timestamp;
+use tidings_core::config::Retention;
+use tidings_state::AppState;
+use tidings_store::{
     Connection, StoreError, audit, broadcasts, events, idempotency, lists, outbox, push_subscriptions,
     retention,
 };
-use crate::telemetry::Count;
+use tidings_telemetry::Count;
 
 /// Rows of a batch.
 const BATCH: i64 = 5_000;

@@ -13,30 +13,30 @@ use anyhow::Context;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{middleware, tls, upkeep};
-use crate::actors::gateway::UserGateway;
-use crate::actors::journal::messages::Record;
-use crate::actors::user::messages::UserMessage;
-use crate::actors::{App, catalogue_changes, offline_users};
-use crate::base::{Timestamp, UserId};
-use crate::catalogue::Money;
-use crate::config::{AuthMode, Config};
-use crate::http::admin::{DemoMode, SlowCache};
-use crate::http::bodies::Bodies;
-use crate::http::error::ApiError;
-use crate::http::limits::LimitsCache;
-use crate::http::permit::Anybody;
-use crate::http::query;
-use crate::http::table::{self, Table};
-use crate::http::websocket::{EchoLimits, Upgrades};
-use crate::recommend::ModelSet;
-use crate::state::{AppState, audit, identity, learning};
-use crate::store::models::{self, ModelState};
-use crate::store::{
+use tidings_actors::gateway::UserGateway;
+use tidings_actors::journal::messages::Record;
+use tidings_actors::user::messages::UserMessage;
+use tidings_actors::{App, catalogue_changes, offline_users};
+use tidings_core::base::{Timestamp, UserId};
+use tidings_core::catalogue::Money;
+use tidings_core::config::{AuthMode, Config};
+use tidings_core::recommend::ModelSet;
+use tidings_http::admin::{DemoMode, SlowCache};
+use tidings_http::bodies::Bodies;
+use tidings_http::error::ApiError;
+use tidings_http::limits::LimitsCache;
+use tidings_http::permit::Anybody;
+use tidings_http::query;
+use tidings_http::table::{self, Table};
+use tidings_http::websocket::{EchoLimits, Upgrades};
+use tidings_state::{AppState, audit, identity, learning};
+use tidings_store::models::{self, ModelState};
+use tidings_store::{
     Connection, Store, StoreError, event_kinds, items, jobs, push_keys, push_subscriptions, server, users,
 };
-use crate::transport::posts::Streams;
-use crate::transport::webpush::VapidKeys;
-use crate::transport::ws;
+use tidings_transport::posts::Streams;
+use tidings_transport::webpush::VapidKeys;
+use tidings_transport::ws;
 
 /// Model versions looked through for one that can be read.
 const MAX_VERSIONS: i64 = 50;
@@ -179,7 +179,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .wrap(from_fn(middleware::run))
             .wrap(from_fn(middleware::enter))
             .configure(demo_images)
-            .configure(crate::http::routes)
+            .configure(tidings_http::routes)
     };
     let tls = tls::enable(&state)?;
     let handshakes = tls.as_ref().map(|(handshakes, _)| Arc::clone(handshakes));
@@ -358,7 +358,7 @@ fn demo_images(config: &mut web::ServiceConfig) {
 
 /// A picture of the simulated shop, coloured on the spot; always there, since `serve` may serve a demo's database too.
 async fn demo_image(request: HttpRequest, _: Anybody) -> HttpResponse {
-    match super::demo::images::from_path(request.path()) {
+    match tidings_demo::images::from_path(request.path()) {
         Some(svg) => HttpResponse::Ok()
             .content_type("image/svg+xml")
             .insert_header(("Cache-Control", "public, max-age=86400"))

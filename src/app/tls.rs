@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::base::Timestamp;
-use crate::config::{self, listen_address};
-use crate::state::AppState;
-use crate::telemetry::{Count, Gauge};
-use crate::transport::tls::{Certificate, Handshake, Handshakes, Serving};
+use tidings_core::base::Timestamp;
+use tidings_core::config::{self, listen_address};
+use tidings_state::AppState;
+use tidings_telemetry::{Count, Gauge};
+use tidings_transport::tls::{Certificate, Handshake, Handshakes, Serving};
 
 /// Time between two looks at the expiry of a certificate.
 const EXPIRY_CHECK: Duration = Duration::from_secs(24 * 3_600);

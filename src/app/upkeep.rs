@@ -9,10 +9,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::retention;
-use crate::base::{Millis, Timestamp};
-use crate::decide::record::{DecisionRow, NewNotification};
-use crate::state::AppState;
-use crate::store::{
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::decide::record::{DecisionRow, NewNotification};
+use tidings_state::AppState;
+use tidings_store::{
     Connection, Store, StoreError, decision_log, deferred, erased_rows, in_transaction, merges,
     person_sessions, robots,
 };

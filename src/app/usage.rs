@@ -1,6 +1,6 @@
 //! Faults of a command line, found before anything is done.
 
-use crate::base::nearest;
+use tidings_core::base::nearest;
 
 /// Wrong usage: exit code 2, as for what the parser of the command line refuses.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
-//! The domain of Tidings: events, profiles, models, policy, the decision about one user, and what is sent. No I/O, no clock, no
-//! runtime: the moment and everything else that is read are arguments. `../ARCHITECTURE.md` walks one event through it.
+//! The domain of Tidings as far as it is learnt: events, the catalogue, profiles, models and lists. No I/O, no clock, no
+//! runtime: the moment and everything else that is read are arguments. What is told to a user is decided over it, in
+//! `../decision`; `../ARCHITECTURE.md` walks one event through both.
 //!
 //! Modules in the order an event flows; imports point up this list only.
 
@@ -17,12 +18,3 @@ pub mod response;
 pub mod recommend;
 
 pub mod evaluate;
-
-pub mod notify;
-
-pub mod feedback;
-
-pub mod deliver;
-pub mod privacy;
-
-pub mod decide;

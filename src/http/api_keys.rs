@@ -14,13 +14,13 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ManageKeys, With};
-use crate::actors::App;
-use crate::base::{Timestamp, json, suggest_nearest};
-use crate::privacy::api_key::{self, ApiKey, BYTES};
-use crate::privacy::origin::Origin;
-use crate::privacy::{Permission, Role, Scope};
-use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
-use crate::store::in_transaction;
+use tidings_actors::App;
+use tidings_core::base::{Timestamp, json, suggest_nearest};
+use tidings_decision::privacy::api_key::{self, ApiKey, BYTES};
+use tidings_decision::privacy::origin::Origin;
+use tidings_decision::privacy::{Permission, Role, Scope};
+use tidings_store::api_keys::{self, ApiKeyRow, MAX_KEYS};
+use tidings_store::in_transaction;
 
 /// Longest name, bytes.
 const MAX_NAME_BYTES: usize = 64;

@@ -10,11 +10,11 @@ use super::error::ApiError;
 use super::table::{allow, other_method};
 
 #[derive(Embed)]
-#[folder = "static/"]
+#[folder = "../../static/"]
 struct Dashboard;
 
 #[derive(Embed)]
-#[folder = "clients/js/src/"]
+#[folder = "../../clients/js/src/"]
 struct Client;
 
 /// Scripts that the service worker of another origin imports. Such an import names no origin that could be checked, and

@@ -12,8 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::describe::{self, Described, May, Named};
 use super::permit::Anybody;
-use crate::deliver::client_frame::ClientFrame;
-use crate::deliver::shapes::{
+use tidings_decision::deliver::client_frame::ClientFrame;
+use tidings_decision::deliver::shapes::{
     Accepted, AcceptedMany, Close, Ephemeral, Follows, InboxCounts, MutedOf, Notification, Pong,
     Recommendation, Refused, Restore, Welcome, Withdraw,
 };

@@ -14,12 +14,12 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
 use super::permit::{ReadUsers, With, WriteUsers};
-use crate::actors::App;
-use crate::base::{ExternalId, json, suggest_nearest};
-use crate::decide::Input;
-use crate::privacy::Permission;
-use crate::profile::Attributes;
-use crate::store::{user_attributes, users};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, json, suggest_nearest};
+use tidings_core::profile::Attributes;
+use tidings_decision::decide::Input;
+use tidings_decision::privacy::Permission;
+use tidings_store::{user_attributes, users};
 
 /// Changes of attributes: an absent one stays as it was, null removes one.
 #[derive(Deserialize, ToSchema)]

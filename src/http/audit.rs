@@ -9,11 +9,11 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use super::permit::{ReadAudit, With};
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::privacy::Permission;
-use crate::privacy::audit::{Chained, hex};
-use crate::store::audit::{self, AuditFilter};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::Permission;
+use tidings_decision::privacy::audit::{Chained, hex};
+use tidings_store::audit::{self, AuditFilter};
 
 /// Entries of a page, unless another number is asked for, and the most.
 const PAGE: i64 = 50;

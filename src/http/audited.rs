@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::forwarded::Original;
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::privacy::audit::{AuditEntry, masked};
-use crate::privacy::{Access, Role};
-use crate::state::tombstones::Tombstones;
-use crate::store::{Connection, StoreError, audit, in_transaction};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::audit::{AuditEntry, masked};
+use tidings_decision::privacy::{Access, Role};
+use tidings_state::tombstones::Tombstones;
+use tidings_store::{Connection, StoreError, audit, in_transaction};
 
 /// Set once the entry was stored with its change; handler and log both reach it.
 pub type IsStored = Arc<AtomicBool>;

@@ -12,15 +12,15 @@ use super::error::ApiError;
 use super::forwarded::Original;
 use super::rates::{self, Who};
 use super::session_cookie::{self, CSRF_TOKEN};
-use crate::actors::App;
-use crate::actors::registry::Registry;
-use crate::base::ExternalId;
-use crate::config::AuthMode;
-use crate::event::Speaker;
-use crate::privacy::api_key::Client;
-use crate::privacy::mask;
-use crate::privacy::sign_in::{csrf_token, is_same};
-use crate::privacy::{Access, Permission, Role, Scope, TokenError};
+use tidings_actors::App;
+use tidings_actors::registry::Registry;
+use tidings_core::base::ExternalId;
+use tidings_core::config::AuthMode;
+use tidings_core::event::Speaker;
+use tidings_decision::privacy::api_key::Client;
+use tidings_decision::privacy::mask;
+use tidings_decision::privacy::sign_in::{csrf_token, is_same};
+use tidings_decision::privacy::{Access, Permission, Role, Scope, TokenError};
 
 /// A checked token, or nobody in particular when authentication is off.
 #[derive(Clone, Debug)]

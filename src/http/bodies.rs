@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use crate::config::Config;
+use tidings_core::config::Config;
 
 /// Bytes of a body that are counted apart from the rest of it: the small bodies of most clients pass while others fill what is for
 /// large ones.

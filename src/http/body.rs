@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::bodies::Bodies;
 use super::error::ApiError;
-use crate::base::json_shape::MAX_DEPTH;
-use crate::base::{JsonShape, has_escaped_nul};
+use tidings_core::base::json_shape::MAX_DEPTH;
+use tidings_core::base::{JsonShape, has_escaped_nul};
 
 /// Largest body of a request that is not a batch, bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;

@@ -15,10 +15,10 @@ use super::body::Batch;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ActForUsers, InQueryOr};
-use crate::deliver::{Inbound, InboundError, inbound};
-use crate::privacy::Permission;
-use crate::transport::posts::{ConnectionKey, Streams};
-use crate::transport::ws;
+use tidings_decision::deliver::{Inbound, InboundError, inbound};
+use tidings_decision::privacy::Permission;
+use tidings_transport::posts::{ConnectionKey, Streams};
+use tidings_transport::ws;
 
 /// Most frames in a request.
 const MAX_FRAMES: usize = 128;

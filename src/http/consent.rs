@@ -13,14 +13,14 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Own, ReadUsers, WriteUsers};
 use super::preferences::{self, PreferenceView, stored_by_actor};
-use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, json};
-use crate::decide::Input;
-use crate::deliver::inbound::MuteOf;
-use crate::notify::policy::Purpose;
-use crate::privacy::Permission;
-use crate::store::consents::{self, ConsentRow};
-use crate::store::{self, users};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, Timestamp, json};
+use tidings_decision::decide::Input;
+use tidings_decision::deliver::inbound::MuteOf;
+use tidings_decision::notify::policy::Purpose;
+use tidings_decision::privacy::Permission;
+use tidings_store::consents::{self, ConsentRow};
+use tidings_store::users;
 
 /// Entries shown.
 const LEDGER: i64 = 200;
@@ -228,10 +228,10 @@ pub async fn mute(
         let Some(user) = users::resolve(connection, &[named])?.pop() else {
             return Ok(Err(ApiError::NotFound("this user")));
         };
-        let before = store::preferences::get_for_update(connection, user)?;
+        let before = tidings_store::preferences::get_for_update(connection, user)?;
         let mut after = before.clone();
         after.mute(wish.of.into_mute(wish.name));
-        store::preferences::put(connection, user, &after)?;
+        tidings_store::preferences::put(connection, user, &after)?;
         change.store(connection, preferences::view(&before), preferences::view(&after))?;
         Ok(Ok((Box::new(before), Box::new(after))))
     })

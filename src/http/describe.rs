@@ -13,8 +13,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::error::ErrorBody;
-use crate::base::{ExternalId, NotificationId};
-use crate::privacy::{Permission, Scope};
+use tidings_core::base::{ExternalId, NotificationId};
+use tidings_decision::privacy::{Permission, Scope};
 
 const JSON: &str = "application/json";
 /// Name of the security scheme of signed tokens.

@@ -6,14 +6,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::{ExternalId, ItemId, Millis, NotificationId, Timestamp, UserId};
-use crate::catalogue::{Catalogue, Item, LocalPrices, Translation, Translations};
-use crate::decide::World;
-use crate::decide::record::{RobotFlag, TraceStep};
-use crate::event::OwnKinds;
-use crate::profile::{Profile, SegmentId};
-use crate::store::decisions::DecisionRow;
-use crate::store::jobs::JobRow;
+use tidings_core::base::{ExternalId, ItemId, Millis, NotificationId, Timestamp, UserId};
+use tidings_core::catalogue::{Catalogue, Item, LocalPrices, Translation, Translations};
+use tidings_core::event::OwnKinds;
+use tidings_core::profile::{Profile, SegmentId};
+use tidings_decision::decide::World;
+use tidings_decision::decide::record::{RobotFlag, TraceStep};
+use tidings_store::decisions::DecisionRow;
+use tidings_store::jobs::JobRow;
 
 /// An item as the catalogue has it.
 #[derive(Serialize, ToSchema)]

@@ -14,11 +14,11 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{EraseUsers, Own, ReleaseIds, UserOr, With};
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::privacy::{Permission, Role};
-use crate::store::erasures::{self, Receipt};
-use crate::store::{Connection, erased_rows};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::{Permission, Role};
+use tidings_store::erasures::{self, Receipt};
+use tidings_store::{Connection, erased_rows};
 
 const UNKNOWN: ApiError = ApiError::NotFound("this erasure");
 

@@ -11,16 +11,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::headers;
-use crate::actors::ingest::messages::IngestError;
-use crate::actors::loader::messages::LoadError;
-use crate::actors::notifier::messages::SubmitError;
-use crate::actors::notifier::recall::RecallError;
-use crate::base::ExternalIdError;
-use crate::privacy::api_key::Wider;
-use crate::privacy::{Permission, Scope, TokenError};
-use crate::state::limiter::Limited;
-use crate::store::StoreError;
-use crate::transport::posts::PostError;
+use tidings_actors::ingest::messages::IngestError;
+use tidings_actors::loader::messages::LoadError;
+use tidings_actors::notifier::messages::SubmitError;
+use tidings_actors::notifier::recall::RecallError;
+use tidings_core::base::ExternalIdError;
+use tidings_decision::privacy::api_key::Wider;
+use tidings_decision::privacy::{Permission, Scope, TokenError};
+use tidings_state::limiter::Limited;
+use tidings_store::StoreError;
+use tidings_transport::posts::PostError;
 
 /// Seconds after which a client may try again.
 const RETRY_AFTER_S: &str = "1";

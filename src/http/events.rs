@@ -15,14 +15,14 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ActForUsers, UserOr};
 use super::rejected::{Refusal, Rejected, refuse_all};
-use crate::actors::App;
-use crate::actors::ingest::messages::Origin;
-use crate::base::json_shape::{ArrayFault, elements, is_one_object};
-use crate::base::{FieldError, JsonShape, Timestamp};
-use crate::event::{Admission, NewEvent, RawEvent, erased_user};
-use crate::privacy::Permission;
-use crate::store::events::Appended;
-use crate::telemetry::Count;
+use tidings_actors::App;
+use tidings_actors::ingest::messages::Origin;
+use tidings_core::base::json_shape::{ArrayFault, elements, is_one_object};
+use tidings_core::base::{FieldError, JsonShape, Timestamp};
+use tidings_core::event::{Admission, NewEvent, RawEvent, erased_user};
+use tidings_decision::privacy::Permission;
+use tidings_store::events::Appended;
+use tidings_telemetry::Count;
 
 /// Largest event as text, bytes; ids, keys and a query have some hundred.
 const MAX_EVENT_BYTES: usize = 64 << 10;

@@ -18,14 +18,14 @@ use super::error::{ApiError, ErrorBody};
 use super::idempotency::{self, Begun};
 use super::items::item_named;
 use super::permit::{SendMessages, With};
-use crate::actors::App;
-use crate::base::{ExternalId, ItemId, Timestamp, UserId, json, suggest_nearest};
-use crate::decide::Input;
-use crate::privacy::Permission;
-use crate::store::broadcasts::{self, Broadcast, State, To};
-use crate::store::deferred::{self, DeferredRow};
-use crate::store::idempotency::Request;
-use crate::store::{self, Connection, Fields, StoreError, users};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, ItemId, Timestamp, UserId, json, suggest_nearest};
+use tidings_decision::decide::Input;
+use tidings_decision::privacy::Permission;
+use tidings_store::broadcasts::{self, Broadcast, State, To};
+use tidings_store::deferred::{self, DeferredRow};
+use tidings_store::idempotency::Request;
+use tidings_store::{Connection, Fields, StoreError, users};
 
 /// Most users at a time.
 const MAX_USERS: usize = 1_000;
@@ -117,7 +117,7 @@ pub async fn post(
     let fields = Arc::clone(app.state.store.fields());
     let change = Change::new(&request, &app, StatusCode::ACCEPTED);
     let store = move |connection: &mut Connection| {
-        store::in_transaction(connection, |connection| {
+        tidings_store::in_transaction(connection, |connection| {
             let stored = firing.store(connection, &fields, keyed)?;
             if matches!(stored, Stored::Now { .. }) {
                 change.store(connection, (), ())?;
@@ -185,9 +185,9 @@ impl Firing {
         keyed: Option<Request>,
     ) -> Result<Stored, StoreError> {
         if let Some(request) = keyed
-            && store::idempotency::claim(connection, &[request])?.is_empty()
+            && tidings_store::idempotency::claim(connection, &[request])?.is_empty()
         {
-            let before = store::idempotency::find(connection, &[request.key])?.remove(&request.key);
+            let before = tidings_store::idempotency::find(connection, &[request.key])?.remove(&request.key);
             return Ok(before.map_or(Stored::Busy, Stored::Before));
         }
         let known = users::find_many(connection, &self.wish.user_ids)?;
@@ -205,7 +205,7 @@ impl Firing {
         }
         if rows.is_empty() {
             // No answer is stored: the request may come again when they exist.
-            store::idempotency::forget(connection, keyed)?;
+            tidings_store::idempotency::forget(connection, keyed)?;
             return Ok(Stored::Nobody(unknown));
         }
         deferred::put(connection, &rows)?;
@@ -213,7 +213,7 @@ impl Firing {
         let answer = Fired { id: self.call, accepted: rows.len(), unknown: &unknown };
         let answer = serde_json::to_string(&answer).unwrap_or_default();
         if let Some(request) = keyed {
-            store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
+            tidings_store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
         }
         Ok(Stored::Now { told, rows, answer })
     }
@@ -267,7 +267,7 @@ enum Stored {
     /// None of its users exists.
     Nobody(Vec<ExternalId>),
     /// Its key came before.
-    Before(store::idempotency::Stored),
+    Before(tidings_store::idempotency::Stored),
     /// Its key was there, and is not any more.
     Busy,
 }

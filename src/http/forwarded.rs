@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 
-use crate::config::{Network, Tls};
+use tidings_core::config::{Network, Tls};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
-use crate::state::limiter::Limited;
+use tidings_state::limiter::Limited;
 
 /// Scripts and styles only from here; pictures from shops; connections to this server.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: https:; style-src 'self'; script-src 'self'; \
@@ -29,7 +29,7 @@ pub fn rate(limited: &Limited, headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rate::{Rate, Verdict};
+    use tidings_core::base::rate::{Rate, Verdict};
 
     #[test]
     fn the_answer_tells_the_policy_and_what_is_left_of_it() {

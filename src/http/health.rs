@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Anybody, Monitor, With};
-use crate::actors::App;
-use crate::privacy::Permission;
+use tidings_actors::App;
+use tidings_decision::privacy::Permission;
 
 /// Answer of a process that is alive.
 #[derive(Serialize, ToSchema)]
@@ -62,7 +62,7 @@ pub async fn ready(app: web::Data<App>, _: Anybody) -> Result<HttpResponse, ApiE
     if app.state.draining.load(Ordering::Acquire) {
         return Err(ApiError::Unavailable("the server is going down".to_owned()));
     }
-    let asked = app.state.store.run(crate::store::server::epoch);
+    let asked = app.state.store.run(tidings_store::server::epoch);
     match tokio::time::timeout(Duration::from_secs(2), asked).await {
         Ok(Ok(_)) => {
             let model = app.state.models.load().version.0;

@@ -11,12 +11,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use crate::base::json_shape::elements;
-use crate::base::{EventKey, JsonShape};
-use crate::notify::message::MAX_RECIPIENTS;
-use crate::state::{AppState, Processing};
-use crate::store::Connection;
-use crate::store::idempotency::{self, Request, Stored};
+use tidings_core::base::json_shape::elements;
+use tidings_core::base::{EventKey, JsonShape};
+use tidings_decision::notify::message::MAX_RECIPIENTS;
+use tidings_state::{AppState, Processing};
+use tidings_store::Connection;
+use tidings_store::idempotency::{self, Request, Stored};
 
 /// Description of the header.
 pub const ABOUT: &str = "1…128 bytes, kept for 7 days: the same request gets the stored answer again, with Idempotent-Replayed: true.";

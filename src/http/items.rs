@@ -18,14 +18,14 @@ use super::dto::{self, ItemView};
 use super::error::ApiError;
 use super::permit::{With, WriteCatalogue};
 use super::rejected::{Refusal, Rejected, refuse_all};
-use crate::actors::App;
-use crate::actors::catalogue_changes::put_items;
-use crate::base::json_shape::{ArrayFault, elements};
-use crate::base::{ExternalId, FieldError, JsonShape};
-use crate::catalogue::{Catalogue, Item, NewItem, other_length, too_complex_item};
-use crate::privacy::Permission;
-use crate::store::items::{self, Upserted};
-use crate::store::{Connection, embeddings, in_transaction};
+use tidings_actors::App;
+use tidings_actors::catalogue_changes::put_items;
+use tidings_core::base::json_shape::{ArrayFault, elements};
+use tidings_core::base::{ExternalId, FieldError, JsonShape};
+use tidings_core::catalogue::{Catalogue, Item, NewItem, other_length, too_complex_item};
+use tidings_decision::privacy::Permission;
+use tidings_store::items::{self, Upserted};
+use tidings_store::{Connection, embeddings, in_transaction};
 
 /// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000, an embedding
 /// of 1,024 numbers 66,000, words in 40 languages up to 132,000.

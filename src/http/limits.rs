@@ -10,10 +10,9 @@ use utoipa::ToSchema;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ReadFigures, With};
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::privacy::Permission;
-use crate::store;
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::Permission;
 
 /// Decisions of so many hours are counted.
 const WINDOW_HOURS: f64 = 24.0;
@@ -101,9 +100,9 @@ async fn read(app: &App) -> Result<Limits, ApiError> {
         .state
         .store
         .run(move |connection| {
-            let endings = store::limits::endings(connection, now.plus_days(-WINDOW_HOURS / 24.0))?;
+            let endings = tidings_store::limits::endings(connection, now.plus_days(-WINDOW_HOURS / 24.0))?;
             let usages: Result<Vec<_>, _> =
-                caps.iter().map(|cap| store::limits::cap_usage(connection, cap, now)).collect();
+                caps.iter().map(|cap| tidings_store::limits::cap_usage(connection, cap, now)).collect();
             Ok((endings, usages?))
         })
         .await?;

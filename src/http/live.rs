@@ -9,9 +9,9 @@ use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use super::items::item_named;
 use super::permit::{ReadFigures, With};
-use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
-use crate::privacy::Permission;
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_decision::privacy::Permission;
 
 /// Items of each list.
 const MOST: usize = 100;

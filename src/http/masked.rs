@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::audited::Seen;
 use super::error::ApiError;
-use crate::privacy::mask::{self, MaskKey};
+use tidings_decision::privacy::mask::{self, MaskKey};
 
 /// Key of the masks of this process.
 static KEY: LazyLock<MaskKey> = LazyLock::new(|| rand::rng().random());

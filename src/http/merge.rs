@@ -10,11 +10,11 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{With, WriteUsers};
-use crate::actors::App;
-use crate::actors::merges::{self, MergeError};
-use crate::base::{ExternalId, json, suggest_nearest};
-use crate::privacy::Permission;
-use crate::store::Connection;
+use tidings_actors::App;
+use tidings_actors::merges::{self, MergeError};
+use tidings_core::base::{ExternalId, json, suggest_nearest};
+use tidings_decision::privacy::Permission;
+use tidings_store::Connection;
 
 /// The visitor who turned out to be the user of the path.
 #[derive(Deserialize, ToSchema)]

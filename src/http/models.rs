@@ -12,15 +12,15 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Operate, ReadFigures, With};
-use crate::actors::App;
-use crate::actors::recommender::messages::ModelCommand;
-use crate::base::{ModelVersion, Timestamp};
-use crate::evaluate::card::ModelCard;
-use crate::privacy::Permission;
-use crate::recommend::ModelSet;
-use crate::state::monitor::{DriftReport, ShadowReport};
-use crate::store::models::ModelRow;
-use crate::store::{self, Connection};
+use tidings_actors::App;
+use tidings_actors::recommender::messages::ModelCommand;
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_core::evaluate::card::ModelCard;
+use tidings_core::recommend::ModelSet;
+use tidings_decision::privacy::Permission;
+use tidings_state::monitor::{DriftReport, ShadowReport};
+use tidings_store::Connection;
+use tidings_store::models::ModelRow;
 
 /// Versions listed.
 const MAX_VERSIONS: i64 = 50;
@@ -131,7 +131,10 @@ pub async fn list(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<Htt
         .state
         .store
         .run(|connection| {
-            Ok((store::models::list(connection, MAX_VERSIONS)?, store::models::sizes(connection)?))
+            Ok((
+                tidings_store::models::list(connection, MAX_VERSIONS)?,
+                tidings_store::models::sizes(connection)?,
+            ))
         })
         .await?;
     let view = |row: ModelRow| StoredModel {
@@ -161,7 +164,8 @@ pub async fn card(
     _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
     let version = ModelVersion(*path);
-    let card = app.state.store.run(move |connection| store::models::card(connection, version)).await?;
+    let card =
+        app.state.store.run(move |connection| tidings_store::models::card(connection, version)).await?;
     let card = card.ok_or(ApiError::NotFound("a card of this model version"))?;
     let text = serde_json::from_value::<ModelCard>(card.clone()).map(|card| card.text());
     Ok(HttpResponse::Ok().json(CardView { card, text: text.ok() }))
@@ -185,7 +189,7 @@ pub async fn rollback(
     _body: Body,
     _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    let previous = app.state.store.run(store::models::previous_version).await?;
+    let previous = app.state.store.run(tidings_store::models::previous_version).await?;
     serve(&request, &app, previous.ok_or(ApiError::NotFound("a version that served before"))?).await
 }
 
@@ -215,7 +219,8 @@ pub async fn shadow(
     _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
     let version = ModelVersion(*path);
-    let artefact = app.state.store.run(move |connection| store::models::load(connection, version)).await?;
+    let artefact =
+        app.state.store.run(move |connection| tidings_store::models::load(connection, version)).await?;
     let artefact = artefact.ok_or(ApiError::NotFound("this model version"))?;
     let decoded = web::block(move || ModelSet::decode(&artefact)).await;
     let decoded = decoded.map_err(|_| ApiError::Unavailable("the server is going down".to_owned()))?;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::base::Millis;
-use crate::evaluate::off_policy::{self, LoggedChoice, Report, TargetPolicy};
-use crate::response::CoinDecision;
-use crate::store::experiments::VariantChoice;
+use tidings_core::base::Millis;
+use tidings_core::evaluate::off_policy::{self, LoggedChoice, Report, TargetPolicy};
+use tidings_core::response::CoinDecision;
+use tidings_store::experiments::VariantChoice;
 
 /// Segments have letters.
 pub(super) const MAX_SEGMENTS: usize = 26;
@@ -130,8 +130,8 @@ fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<AlwaysPolicy> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::UserId;
     use serde_json::{Value, json};
+    use tidings_core::base::UserId;
 
     /// So many decisions of a fair coin: of every ten that were told `told` bought, of the others `not`.
     fn decisions(n: usize, told: usize, not: usize) -> Vec<CoinDecision> {

@@ -8,7 +8,7 @@ use actix_web::http::header::{
 
 use super::error::{ApiError, Refused};
 use super::forwarded::{Original, Scheme};
-use crate::config::{AuthMode, Config};
+use tidings_core::config::{AuthMode, Config};
 
 /// Relation of the page that asks to the server, which browsers tell and pages can't set.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -128,9 +128,9 @@ pub(super) fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Network, Server};
     use actix_web::http::header::HOST;
     use actix_web::test::TestRequest;
+    use tidings_core::config::{Network, Server};
 
     fn refusal(origin: Option<&str>, host: &str, peer: &str, headers: &[(&str, &str)]) -> Option<Refused> {
         let mut request =

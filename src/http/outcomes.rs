@@ -11,12 +11,11 @@ use super::dto;
 use super::error::ApiError;
 use super::permit::{ReadFigures, With};
 use super::query;
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::feedback::outcomes::{OutcomeCounts, OutcomeShares};
-use crate::privacy::Permission;
-use crate::store;
-use crate::store::outcomes::{GroupBy, OutcomeGroup};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::feedback::outcomes::{OutcomeCounts, OutcomeShares};
+use tidings_decision::privacy::Permission;
+use tidings_store::outcomes::{GroupBy, OutcomeGroup};
 
 /// Days looked back without `days`.
 pub(super) const DEFAULT_DAYS: f64 = 7.0;
@@ -216,7 +215,9 @@ pub async fn outcomes(
     let groups = app
         .state
         .store
-        .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window, &money))
+        .run(move |connection| {
+            tidings_store::outcomes::by(connection, by.group(), since, &asked, window, &money)
+        })
         .await?;
     let cells = (by == By::Hour).then(|| groups.iter().map(Cell::of).collect());
     let (groups, overall) = (named(by, &groups, &app), whole(&groups));

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::auth::{self, Caller};
 use super::describe::May;
 use super::error::ApiError;
-use crate::privacy::{Access, Permission, Role};
+use tidings_decision::privacy::{Access, Permission, Role};
 
 /// Argument of a handler that says who may call it.
 pub trait Authority {

@@ -14,11 +14,11 @@ use zip::write::SimpleFileOptions;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Own, PersonalData, ReadUsers};
-use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::privacy::Permission;
-use crate::store::personal_data::{self, HOLDINGS, Holding};
-use crate::store::{Connection, Fields, users};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::privacy::Permission;
+use tidings_store::personal_data::{self, HOLDINGS, Holding};
+use tidings_store::{Connection, Fields, users};
 
 /// Name of the file that explains the others.
 const GUIDE: &str = "README.txt";

@@ -11,11 +11,10 @@ use super::error::ApiError;
 use super::outcomes::days;
 use super::permit::{ReadFigures, With};
 use super::query;
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::feedback::placements::{ListCounts, ListShares};
-use crate::privacy::Permission;
-use crate::store;
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::feedback::placements::{ListCounts, ListShares};
+use tidings_decision::privacy::Permission;
 
 /// Over which time.
 #[derive(Deserialize, IntoParams)]
@@ -85,8 +84,11 @@ pub async fn outcomes(
     let query: PlacementsQuery = query::read(&request)?;
     let days = days(query.days)?;
     let (since, window) = (Timestamp::now().plus_days(-days), app.state.rules().attribution_window);
-    let found =
-        app.state.store.run(move |connection| store::placements::since(connection, since, window)).await?;
+    let found = app
+        .state
+        .store
+        .run(move |connection| tidings_store::placements::since(connection, since, window))
+        .await?;
     let mut overall = ListCounts::default();
     found.counts.iter().for_each(|(_, counts)| overall.add(counts));
     let named = |(name, counts)| Named { name, counted: Counted::of(counts) };

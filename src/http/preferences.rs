@@ -27,14 +27,14 @@ use super::error::ApiError;
 use super::merge_patch::merge;
 use super::permit::{Own, ReadUsers, WriteUsers};
 use super::users::state;
-use crate::actors::App;
-use crate::actors::journal::messages::Record;
-use crate::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
-use crate::config::minute_of_day;
-use crate::decide::Input;
-use crate::notify::policy::{Channel, Mute, PreferenceDocument, Settings, SettingsDocument};
-use crate::privacy::Permission;
-use crate::store::{preferences, users};
+use tidings_actors::App;
+use tidings_actors::journal::messages::Record;
+use tidings_core::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
+use tidings_core::config::minute_of_day;
+use tidings_decision::decide::Input;
+use tidings_decision::notify::policy::{Channel, Mute, PreferenceDocument, Settings, SettingsDocument};
+use tidings_decision::privacy::Permission;
+use tidings_store::{preferences, users};
 
 /// Fields of the document.
 const FIELDS: [&str; 9] = [

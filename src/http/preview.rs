@@ -15,16 +15,15 @@ use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use super::items::item_named;
 use super::permit::{EditDefinitions, With};
-use crate::actors::App;
-use crate::base::{ExternalId, ItemId, Timestamp, json, suggest_nearest};
-use crate::catalogue::Catalogue;
-use crate::decide::UserState;
-use crate::decide::record::TraceStep;
-use crate::notify::content::{self, Reader, Template, TemplateContext, Templates};
-use crate::notify::triggers::{Condition, Definition, Trigger};
-use crate::privacy::Permission;
-use crate::profile::{Attributes, SegmentId};
-use crate::store;
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, ItemId, Timestamp, json, suggest_nearest};
+use tidings_core::catalogue::Catalogue;
+use tidings_core::profile::{Attributes, SegmentId};
+use tidings_decision::decide::UserState;
+use tidings_decision::decide::record::TraceStep;
+use tidings_decision::notify::content::{self, Reader, Template, TemplateContext, Templates};
+use tidings_decision::notify::triggers::{Condition, Definition, Trigger};
+use tidings_decision::privacy::Permission;
 
 /// Most users of one dry run: each is read from the tables.
 const MAX_USERS: usize = 100;
@@ -393,8 +392,11 @@ async fn whom(app: &App, named: Vec<ExternalId>) -> Result<Vec<ExternalId>, ApiE
     let mut users: Vec<ExternalId> =
         app.registry.users(SOME_USERS).into_iter().map(|(user, _)| user).collect();
     if users.len() < SOME_USERS {
-        let rows =
-            app.state.store.run(|connection| store::users::search(connection, "", SOME_USERS as i64)).await?;
+        let rows = app
+            .state
+            .store
+            .run(|connection| tidings_store::users::search(connection, "", SOME_USERS as i64))
+            .await?;
         for row in rows {
             if users.len() < SOME_USERS && !users.contains(&row.external_id) {
                 users.push(row.external_id);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::base::suggest_nearest;
+use tidings_core::base::suggest_nearest;
 
 /// Parameters of a route that takes none.
 #[derive(Deserialize)]

@@ -10,9 +10,9 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::error::ApiError;
 use super::forwarded::Original;
 use super::origin;
-use crate::actors::App;
-use crate::base::ExternalId;
-use crate::state::limiter::{Class, Limited};
+use tidings_actors::App;
+use tidings_core::base::ExternalId;
+use tidings_state::limiter::{Class, Limited};
 
 /// Caller by its token.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::ErrorBody;
-use crate::base::FieldError;
+use tidings_core::base::FieldError;
 
 /// A refused event, item or message.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -14,11 +14,11 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use super::permit::{Own, RevokeTokens, SignOutUsers, With};
-use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, json, suggest_nearest};
-use crate::privacy::{Permission, Revoked};
-use crate::store::in_transaction;
-use crate::store::revocations::{self, RevocationRow};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, Timestamp, json, suggest_nearest};
+use tidings_decision::privacy::{Permission, Revoked};
+use tidings_store::in_transaction;
+use tidings_store::revocations::{self, RevocationRow};
 
 /// Revocations of a page, unless another number is asked for, and the most.
 const PAGE: i64 = 100;

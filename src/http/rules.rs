@@ -9,12 +9,12 @@ use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use super::page::next_after;
 use super::permit::{ReadFigures, With};
-use crate::actors::App;
-use crate::base::{ExternalId, ItemId, ModelVersion};
-use crate::catalogue::Catalogue;
-use crate::privacy::Permission;
-use crate::store::rules::{RuleFilter, RuleRow};
-use crate::store::{self, items};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, ItemId, ModelVersion};
+use tidings_core::catalogue::Catalogue;
+use tidings_decision::privacy::Permission;
+use tidings_store::items;
+use tidings_store::rules::{RuleFilter, RuleRow};
 
 /// Filter and page of the rules to return.
 #[derive(Deserialize, IntoParams)]
@@ -96,8 +96,8 @@ pub async fn list(
                 None => None,
             };
             let filter = RuleFilter { version, item, after, limit };
-            let total = store::rules::count(connection, version, item)?;
-            Ok(Some((total, store::rules::list(connection, &filter)?)))
+            let total = tidings_store::rules::count(connection, version, item)?;
+            Ok(Some((total, tidings_store::rules::list(connection, &filter)?)))
         })
         .await?;
     let (total, rows) = found.ok_or(ApiError::NotFound("this item"))?;

@@ -21,14 +21,14 @@ use super::merge_patch::merge;
 use super::notifications::check_words;
 use super::page::next_after;
 use super::permit::{ReadMessages, SendMessages, With};
-use crate::actors::App;
-use crate::actors::notifier::recall::{TakenBack, recall};
-use crate::base::{FieldError, Millis, Timestamp, json, nearest};
-use crate::notify::Message;
-use crate::notify::message::RawMessage;
-use crate::privacy::Permission;
-use crate::store::broadcasts::{self, Broadcast, State};
-use crate::store::{Connection, Fields, calls};
+use tidings_actors::App;
+use tidings_actors::notifier::recall::{TakenBack, recall};
+use tidings_core::base::{FieldError, Millis, Timestamp, json, nearest};
+use tidings_decision::notify::Message;
+use tidings_decision::notify::message::RawMessage;
+use tidings_decision::privacy::Permission;
+use tidings_store::broadcasts::{self, Broadcast, State};
+use tidings_store::{Connection, Fields, calls};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
@@ -237,7 +237,7 @@ fn waiting(
     fields: &Fields,
     id: Uuid,
     now: Timestamp,
-) -> Result<Result<Broadcast, ApiError>, crate::store::StoreError> {
+) -> Result<Result<Broadcast, ApiError>, tidings_store::StoreError> {
     let mut rows = broadcasts::lock(connection, fields, id)?;
     let Some(place) = rows.iter().position(|row| row.id == id) else { return Ok(Err(UNKNOWN)) };
     let row = rows.swap_remove(place);

@@ -9,8 +9,8 @@ use actix_web::http::header::{COOKIE, HeaderName};
 
 use super::forwarded::{Original, Scheme};
 use super::origin;
-use crate::base::Timestamp;
-use crate::config::Config;
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
 
 /// Header with the token of the session (`X-CSRF-Token`).
 pub const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -79,9 +79,9 @@ pub fn secret(head: &RequestHead, config: &Config) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Network, Server};
     use actix_web::http::header::{HOST, ORIGIN};
     use actix_web::test::TestRequest;
+    use tidings_core::config::{Network, Server};
 
     fn found(host: &str, peer: &str, headers: &[(&str, &str)]) -> Option<String> {
         let mut request =

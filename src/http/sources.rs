@@ -8,10 +8,10 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{Monitor, ReportSources, With};
-use crate::actors::App;
-use crate::base::json;
-use crate::privacy::Permission;
-use crate::state::sources::{SourceReport, SourceStatus};
+use tidings_actors::App;
+use tidings_core::base::json;
+use tidings_decision::privacy::Permission;
+use tidings_state::sources::{SourceReport, SourceStatus};
 
 /// Longest name of a puller, bytes.
 const MAX_NAME: usize = 40;

@@ -14,13 +14,13 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ActForUsers, InQueryOr};
 use super::{auth, origin, rates, session_cookie};
-use crate::actors::App;
-use crate::actors::gateway::UserGateway;
-use crate::base::ExternalId;
-use crate::deliver::Login;
-use crate::privacy::Permission;
-use crate::transport::posts::Streams;
-use crate::transport::{Gateway, sse, ws};
+use tidings_actors::App;
+use tidings_actors::gateway::UserGateway;
+use tidings_core::base::ExternalId;
+use tidings_decision::deliver::Login;
+use tidings_decision::privacy::Permission;
+use tidings_transport::posts::Streams;
+use tidings_transport::{Gateway, sse, ws};
 
 /// A browser's `EventSource` can set no header, so everything may be in the query.
 #[derive(Deserialize, IntoParams)]

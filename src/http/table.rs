@@ -149,7 +149,7 @@ pub fn other_method(method: &Method, allow: &HeaderValue) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::permit::Anybody;
+    use crate::permit::Anybody;
     use actix_web::{App, test};
 
     async fn answer(request: HttpRequest, _: Anybody) -> String {

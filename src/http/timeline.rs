@@ -12,14 +12,13 @@ use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use super::permit::{ReadTimelines, With};
-use crate::actors::App;
-use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::Catalogue;
-use crate::decide::record::TraceStep;
-use crate::feedback::FeedbackOutcome;
-use crate::privacy::Permission;
-use crate::store;
-use crate::store::timeline::{Moment, What};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, ItemId, Timestamp};
+use tidings_core::catalogue::Catalogue;
+use tidings_decision::decide::record::TraceStep;
+use tidings_decision::feedback::FeedbackOutcome;
+use tidings_decision::privacy::Permission;
+use tidings_store::timeline::{Moment, What};
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
@@ -134,8 +133,8 @@ pub async fn timeline(
         .state
         .store
         .run(move |connection| {
-            let Some(user) = store::users::find(connection, &id)? else { return Ok(None) };
-            Ok(Some(store::timeline::of(connection, &fields, user, before, limit, window, &money)?))
+            let Some(user) = tidings_store::users::find(connection, &id)? else { return Ok(None) };
+            Ok(Some(tidings_store::timeline::of(connection, &fields, user, before, limit, window, &money)?))
         })
         .await?;
     let moments = found.ok_or(ApiError::NotFound("this user"))?;

@@ -13,12 +13,12 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use super::permit::{Own, ReadUsers, With, WriteUsers};
-use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, UserId, json, nearest, suggest_nearest};
-use crate::notify::message::topic_name;
-use crate::privacy::Permission;
-use crate::store::topics::{self, MAX_TOPICS};
-use crate::store::{Connection, users};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, Timestamp, UserId, json, nearest, suggest_nearest};
+use tidings_decision::notify::message::topic_name;
+use tidings_decision::privacy::Permission;
+use tidings_store::topics::{self, MAX_TOPICS};
+use tidings_store::{Connection, users};
 
 /// Most users of one request.
 const MAX_USERS: usize = 10_000;
@@ -314,7 +314,7 @@ fn parse(body: &[u8]) -> Result<Vec<ExternalId>, ApiError> {
 fn known(
     connection: &mut Connection,
     named: Vec<ExternalId>,
-) -> Result<(Vec<(ExternalId, UserId)>, Vec<ExternalId>), crate::store::StoreError> {
+) -> Result<(Vec<(ExternalId, UserId)>, Vec<ExternalId>), tidings_store::StoreError> {
     let found = users::find_many(connection, &named)?;
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for user in named {
@@ -326,7 +326,7 @@ fn known(
     Ok((known, unknown))
 }
 
-fn unknown(connection: &mut Connection, topic: &str) -> Result<ApiError, crate::store::StoreError> {
+fn unknown(connection: &mut Connection, topic: &str) -> Result<ApiError, tidings_store::StoreError> {
     let names = topics::names(connection)?;
     Ok(ApiError::invalid("unknown_topic", Some("topic"), unknown_topic(topic, &names)))
 }

@@ -8,10 +8,10 @@ use super::describe::{self, Described, May};
 use super::dto::{self, ProfileFacts, Robot};
 use super::error::ApiError;
 use super::permit::{Own, ReadUsers};
-use crate::actors::App;
-use crate::actors::user::messages::Snapshot;
-use crate::base::ExternalId;
-use crate::privacy::Permission;
+use tidings_actors::App;
+use tidings_actors::user::messages::Snapshot;
+use tidings_core::base::ExternalId;
+use tidings_decision::privacy::Permission;
 
 /// Features, affinities, recent items and segment of a user.
 #[derive(Serialize, ToSchema)]
@@ -67,7 +67,7 @@ pub async fn profile(
     let user = caller.user(&path, &app)?;
     let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;
     let named = user.clone();
-    let flag = app.state.store.run(move |connection| crate::store::robots::flag(connection, &named)).await?;
+    let flag = app.state.store.run(move |connection| tidings_store::robots::flag(connection, &named)).await?;
     let robot = flag.map(|flag| dto::robot(&flag, app.state.config.ingest.robot_rest_h));
     let snapshot = app.state.snapshot();
     let world = snapshot.world(None, &app.state);

@@ -12,17 +12,17 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
 use super::permit::{ActForUsers, Anybody, UserOr};
-use crate::actors::App;
-use crate::actors::journal::messages::Record;
-use crate::base::{ExternalId, Timestamp, UserId, json};
-use crate::decide;
-use crate::decide::Input;
-use crate::feedback::FeedbackOutcome;
-use crate::privacy::{Permission, report_token};
-use crate::store::feedback::FeedbackRow;
-use crate::store::push_subscriptions::{self, NewSubscription, Subscribed};
-use crate::store::{Connection, StoreError, users};
-use crate::transport::webpush::{Endpoint, MAX_ENDPOINT_BYTES, UserAgentKeys};
+use tidings_actors::App;
+use tidings_actors::journal::messages::Record;
+use tidings_core::base::{ExternalId, Timestamp, UserId, json};
+use tidings_decision::decide;
+use tidings_decision::decide::Input;
+use tidings_decision::feedback::FeedbackOutcome;
+use tidings_decision::privacy::{Permission, report_token};
+use tidings_store::feedback::FeedbackRow;
+use tidings_store::push_subscriptions::{self, NewSubscription, Subscribed};
+use tidings_store::{Connection, StoreError, users};
+use tidings_transport::webpush::{Endpoint, MAX_ENDPOINT_BYTES, UserAgentKeys};
 
 /// A subscription is below one kilobyte.
 const MAX_BODY_BYTES: usize = 8 << 10;

@@ -19,11 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::ApiError;
 use super::permit::Anybody;
 use super::{origin, rates, session_cookie};
-use crate::actors::App;
-use crate::actors::gateway::UserGateway;
-use crate::transport::Gateway;
-use crate::transport::tls::Stream;
-use crate::transport::ws::{self, session, socket};
+use tidings_actors::App;
+use tidings_actors::gateway::UserGateway;
+use tidings_transport::Gateway;
+use tidings_transport::tls::Stream;
+use tidings_transport::ws::{self, session, socket};
 
 /// Upgrades inside the routes, which have checked the host.
 pub async fn open(
@@ -64,7 +64,7 @@ pub struct EchoLimits(pub Option<Arc<ws::Limits>>);
 
 impl EchoLimits {
     /// Wide enough for the largest message of the Autobahn test suite.
-    pub fn wide(mut socket: crate::config::Socket) -> Self {
+    pub fn wide(mut socket: tidings_core::config::Socket) -> Self {
         socket.max_frame_bytes = 32 << 20;
         socket.max_frames_per_s = 1_000_000;
         Self(Some(Arc::new(ws::Limits { socket, max_events: 0 })))

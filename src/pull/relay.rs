@@ -9,7 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectOptions, HeaderMap as NatsHeaders, ServerAddr};
 use serde_json::Value;
-use tidings_core::privacy::webhook_secret::WebhookSecret;
+use tidings_decision::privacy::webhook_secret::WebhookSecret;
 
 use crate::config::RelaySettings;
 use crate::pipeline::Failure;

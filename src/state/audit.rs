@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::tombstones::Tombstones;
-use crate::base::Timestamp;
-use crate::base::rate::{Rate, RateTable};
-use crate::privacy::audit::AuditEntry;
-use crate::store::{Store, StoreError, audit};
+use tidings_core::base::Timestamp;
+use tidings_core::base::rate::{Rate, RateTable};
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_store::{Store, StoreError, audit};
 
 /// Entries that wait for a commit.
 const MAX_WAITING: usize = 4_096;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::base::ItemId;
+use tidings_core::base::ItemId;
 
 /// Changes of items, as long as anybody watches. At most an entry an item.
 #[derive(Default)]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::AppState;
-use crate::base::ModelVersion;
-use crate::decide::Definitions;
-use crate::decide::experiment::{MAX_VERSIONS, named_versions};
-use crate::feedback::experiments::Experiment;
-use crate::recommend::ModelSet;
-use crate::store::{Connection, StoreError, definitions, models};
+use tidings_core::base::ModelVersion;
+use tidings_core::recommend::ModelSet;
+use tidings_decision::decide::Definitions;
+use tidings_decision::decide::experiment::{MAX_VERSIONS, named_versions};
+use tidings_decision::feedback::experiments::Experiment;
+use tidings_store::{Connection, StoreError, definitions, models};
 
 /// Reads a model version. The error says what to do, for whoever defines an experiment.
 pub fn load_version(connection: &mut Connection, version: ModelVersion) -> Result<ModelSet, String> {

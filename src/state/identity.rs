@@ -16,13 +16,13 @@ use uuid::Uuid;
 use super::oidc::OidcAttempts;
 use super::sessions::Sessions;
 use super::sign_ins::SignIns;
-use crate::base::Timestamp;
-use crate::config::{Auth, JwksSetting, People};
-use crate::privacy::api_key::{self, ApiKey, ApiKeys, Client};
-use crate::privacy::key::{Key, KeyError, read_jwks};
-use crate::privacy::{Access, KeyRing, Revocations, TokenError, Verifier, token};
-use crate::store::{Connection, Store, StoreError, api_keys, revocations};
-use crate::transport::jwks::JwksClient;
+use tidings_core::base::Timestamp;
+use tidings_core::config::{Auth, JwksSetting, People};
+use tidings_decision::privacy::api_key::{self, ApiKey, ApiKeys, Client};
+use tidings_decision::privacy::key::{Key, KeyError, read_jwks};
+use tidings_decision::privacy::{Access, KeyRing, Revocations, TokenError, Verifier, token};
+use tidings_store::{Connection, Store, StoreError, api_keys, revocations};
+use tidings_transport::jwks::JwksClient;
 
 /// Largest file of keys, bytes.
 const MAX_FILE_BYTES: u64 = 256 << 10;

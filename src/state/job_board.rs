@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::recommend::train::Stage;
-use crate::store::jobs::JobRow;
+use tidings_core::base::Timestamp;
+use tidings_core::recommend::train::Stage;
+use tidings_store::jobs::JobRow;
 
 /// A training that is about to begin.
 pub fn training(now: Timestamp) -> JobRow {

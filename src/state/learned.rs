@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-use crate::base::{Millis, Timestamp};
-use crate::decide::DriftNote;
-use crate::feedback::learner::{Learner, Lesson};
-use crate::response::{Corrections, Drift};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_core::response::{Corrections, Drift};
+use tidings_decision::decide::DriftNote;
+use tidings_decision::feedback::learner::{Learner, Lesson};
 
 /// Decisions read what was learned up to so long ago.
 const FRESH_FOR: Millis = Millis(200);

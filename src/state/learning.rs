@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::AppState;
-use crate::base::Timestamp;
-use crate::feedback::learner::{Learner, VERSION};
-use crate::store::{Connection, StoreError, learner};
+use tidings_core::base::Timestamp;
+use tidings_decision::feedback::learner::{Learner, VERSION};
+use tidings_store::{Connection, StoreError, learner};
 
 const EVERY: Duration = Duration::from_secs(60);
 const DAY_US: f64 = 86_400e6;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::base::ExternalId;
-use crate::base::rate::{Rate, RateTable, Verdict};
-use crate::config::{AuthMode, Config, Limits};
+use tidings_core::base::ExternalId;
+use tidings_core::base::rate::{Rate, RateTable, Verdict};
+use tidings_core::config::{AuthMode, Config, Limits};
 
 /// Tables, so that threads seldom wait for one another, and sets of eight keys in each: 65,536 keys in 1 MiB.
 const TABLES: usize = 16;

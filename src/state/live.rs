@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::base::{ItemId, Timestamp};
-use crate::event::Event;
-use crate::recommend::serve::live::{Found, LiveCounts, RecentCounts};
+use tidings_core::base::{ItemId, Timestamp};
+use tidings_core::event::Event;
+use tidings_core::recommend::serve::live::{Found, LiveCounts, RecentCounts};
 
 /// Popular items a recommendation looks at.
 const POPULAR: usize = 200;
@@ -168,7 +168,7 @@ impl RecentCounts for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventKind;
+    use tidings_core::event::EventKind;
 
     fn event(second: i64) -> Event {
         Event {

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::Serialize;
 
-use crate::evaluate::agreement;
-use crate::event::Event;
-use crate::profile::Features;
-use crate::recommend::train::baseline::Baseline;
-use crate::recommend::{ModelSet, Recommendation, Request};
+use tidings_core::evaluate::agreement;
+use tidings_core::event::Event;
+use tidings_core::profile::Features;
+use tidings_core::recommend::train::baseline::Baseline;
+use tidings_core::recommend::{ModelSet, Recommendation, Request};
 
 /// Length of the lists compared.
 const SHADOW_AT: usize = 10;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rand::RngExt;
 
-use crate::base::Timestamp;
-use crate::config::{Auth, Oidc};
-use crate::privacy::key::read_jwks;
-use crate::privacy::oidc::{self, Attempt, Identified, OidcError, Provider};
-use crate::privacy::sign_in::{self, BYTES};
-use crate::transport::jwks::JwksClient;
+use tidings_core::base::Timestamp;
+use tidings_core::config::{Auth, Oidc};
+use tidings_decision::privacy::key::read_jwks;
+use tidings_decision::privacy::oidc::{self, Attempt, Identified, OidcError, Provider};
+use tidings_decision::privacy::sign_in::{self, BYTES};
+use tidings_transport::jwks::JwksClient;
 
 /// Longest time that somebody takes at the provider.
 pub const LASTS: Duration = Duration::from_secs(600);
@@ -104,7 +104,7 @@ impl OidcAttempts {
     ) -> Result<Identified, OidcError> {
         let client = client(auth)?;
         let provider = self.provider(settings, auth, &client).await?;
-        let told = |error: crate::transport::jwks::JwksError| OidcError::Provider(error.to_string());
+        let told = |error: tidings_transport::jwks::JwksError| OidcError::Provider(error.to_string());
         let body = oidc::token_request(settings, attempt, code);
         let authorization = oidc::authorization(&settings.client_id, &client_secret(settings)?);
         let answer = client.post(&provider.token_endpoint, body, authorization).await.map_err(told)?;

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use arc_swap::ArcSwap;
 use dashmap::DashSet;
 
-use crate::base::UserId;
-use crate::deliver::push_services::ServiceStatus;
-use crate::transport::webpush::VapidKeys;
+use tidings_core::base::UserId;
+use tidings_decision::deliver::push_services::ServiceStatus;
+use tidings_transport::webpush::VapidKeys;
 
 /// Purpose that the report secret is derived for.
 const REPORT_PURPOSE: &str = "tidings web push report";

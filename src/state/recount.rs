@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::AppState;
-use crate::base::{ModelVersion, Timestamp};
-use crate::recommend::serve::live::LiveCounts;
-use crate::store::{Connection, StoreError, events};
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_core::recommend::serve::live::LiveCounts;
+use tidings_store::{Connection, StoreError, events};
 
 /// Events read again after a start, the newest: some 100 MB while it lasts.
 const MAX_REPLAYED: usize = 500_000;

@@ -3,10 +3,10 @@
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::deliver::CloseCode;
-use crate::privacy::Role;
-use crate::transport::WeakPipe;
+use tidings_core::base::Timestamp;
+use tidings_decision::deliver::CloseCode;
+use tidings_decision::privacy::Role;
+use tidings_transport::WeakPipe;
 
 /// Connections that are kept before ended ones are looked for.
 const FIRST_SWEEP: usize = 1_024;

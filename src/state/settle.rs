@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use super::changed_items::Watch;
 use super::{AppState, CLOCKS};
-use crate::base::{ItemId, Timestamp};
-use crate::catalogue::Item;
-use crate::notify::triggers::Change;
-use crate::recommend::ModelSet;
-use crate::store::items::{self, Upserted};
-use crate::store::{Connection, StoreError};
+use tidings_core::base::{ItemId, Timestamp};
+use tidings_core::catalogue::Item;
+use tidings_core::recommend::ModelSet;
+use tidings_decision::notify::triggers::Change;
+use tidings_store::items::{self, Upserted};
+use tidings_store::{Connection, StoreError};
 
 /// Items that were stored or read, apart from those that another has changed in memory since then.
 struct Contested {

@@ -9,13 +9,13 @@ use rand::RngExt;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::base::{Millis, Timestamp};
-use crate::config::People;
-use crate::privacy::password::{self, SALT_BYTES};
-use crate::privacy::sign_in::{self, BYTES, Person, Sessions};
-use crate::privacy::{Access, Role, TokenError};
-use crate::store::person_sessions::{self, NewSession};
-use crate::store::{Connection, Store, StoreError, people};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_core::config::People;
+use tidings_decision::privacy::password::{self, SALT_BYTES};
+use tidings_decision::privacy::sign_in::{self, BYTES, Person, Sessions};
+use tidings_decision::privacy::{Access, Role, TokenError};
+use tidings_store::person_sessions::{self, NewSession};
+use tidings_store::{Connection, Store, StoreError, people};
 
 /// Checks of passwords that wait for their turn; further ones are refused.
 const MAX_WAITING: usize = 64;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arc_swap::Guard;
 
 use super::AppState;
-use crate::base::{Timestamp, UserId};
-use crate::catalogue::Catalogue;
-use crate::decide::{Definitions, ExperimentModels, World};
-use crate::feedback::learner::Learner;
-use crate::recommend::ModelSet;
-use crate::response::Corrections;
+use tidings_core::base::{Timestamp, UserId};
+use tidings_core::catalogue::Catalogue;
+use tidings_core::recommend::ModelSet;
+use tidings_core::response::Corrections;
+use tidings_decision::decide::{Definitions, ExperimentModels, World};
+use tidings_decision::feedback::learner::Learner;
 
 /// The values that hold at one moment.
 pub struct Snapshot {

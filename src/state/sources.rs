@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 /// Most pullers remembered.
 const MAX_SOURCES: usize = 64;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::base::{ExternalId, Timestamp};
-use crate::privacy::audit::{AuditEntry, Hash};
-use crate::privacy::pseudonym::{PseudonymKey, of_entry, pseudonym};
-use crate::store::{Connection, StoreError, erasures};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_decision::privacy::audit::{AuditEntry, Hash};
+use tidings_decision::privacy::pseudonym::{PseudonymKey, of_entry, pseudonym};
+use tidings_store::{Connection, StoreError, erasures};
 
 #[derive(Default)]
 struct Known {

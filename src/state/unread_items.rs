@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::base::ItemId;
+use tidings_core::base::ItemId;
 
 /// Items that memory has still to follow.
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::AppState;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::decide::{ListRequest, Loaded, Recommendations, UserState};
-use crate::store::{Connection, StoreError, users};
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::decide::{ListRequest, Loaded, Recommendations, UserState};
+use tidings_store::{Connection, StoreError, users};
 
 /// Lists of a group of users.
 pub struct Group {

@@ -6,7 +6,7 @@ use std::io::Write;
 use env_logger::{Builder, Env, Target};
 use log::LevelFilter;
 
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 /// Starts logging to stderr. `TIDINGS_LOG` filters as env_logger does (`info`, `tidings::actors=debug`, …).
 pub fn init() {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::latency::{LatencyWindow, Percentiles};
 use super::metric_name::{Count, Gauge, Ratio, Timing};
 use super::push_services::PushServiceMetrics;
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 /// Samples kept for the dashboard, one a second.
 const HISTORY: usize = 120;

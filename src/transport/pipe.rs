@@ -9,9 +9,9 @@ use actix::dev::SendError;
 use actix::{Message, Recipient, WeakRecipient};
 use tokio::sync::oneshot;
 
-use crate::base::ConnectionId;
-use crate::deliver::{CloseCode, Frame, Inbound, Login};
-use crate::event::Speaker;
+use tidings_core::base::ConnectionId;
+use tidings_core::event::Speaker;
+use tidings_decision::deliver::{CloseCode, Frame, Inbound, Login};
 
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 

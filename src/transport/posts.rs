@@ -11,9 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use crate::base::ExternalId;
-use crate::deliver::{Frame, Inbound, InboundError};
-use crate::event::Speaker;
+use tidings_core::base::ExternalId;
+use tidings_core::event::Speaker;
+use tidings_decision::deliver::{Frame, Inbound, InboundError};
 
 /// Unguessable name of an open stream: 128 random bits, as text in base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -25,10 +25,10 @@ use super::pipe::{
 };
 use super::posts::{Answers, ConnectionKey, Post, PostError, Streams};
 use super::ws::Limits;
-use crate::base::{ConnectionId, ExternalId};
-use crate::deliver::shapes::Close;
-use crate::deliver::{CloseCode, Frame, Inbound, InboundError, Login, Resume, frames};
-use crate::event::Speaker;
+use tidings_core::base::{ConnectionId, ExternalId};
+use tidings_core::event::Speaker;
+use tidings_decision::deliver::shapes::Close;
+use tidings_decision::deliver::{CloseCode, Frame, Inbound, InboundError, Login, Resume, frames};
 
 /// A comment this often keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(20);

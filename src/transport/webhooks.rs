@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::outbound;
 use super::webpush::{NotPublic, PublicOnly, retry_after};
-use crate::base::{Millis, Timestamp};
+use tidings_core::base::{Millis, Timestamp};
 
 /// Longest address of an endpoint.
 pub const MAX_URL_BYTES: usize = 2_048;

@@ -9,12 +9,15 @@ use super::{code, sources};
 /// Dependencies that no source file names, each with its reason.
 const UNNAMED: [(&str, &str); 0] = [];
 
-/// Crates beside the server's own, by folder.
-const CRATES: [&str; 3] = ["src/core/", "src/intake/", "src/pull/"];
+/// Folders of the crates beside the server's own.
+fn crates() -> impl Iterator<Item = String> {
+    let beside = super::CRATES.iter().map(|(name, _)| format!("src/{name}/"));
+    super::DOMAIN.iter().map(|folder| format!("src/{folder}")).chain(beside)
+}
 
 /// The folder of the crate that a file belongs to, empty for the server's.
-fn crate_of(path: &str) -> &'static str {
-    CRATES.into_iter().find(|folder| path.starts_with(folder)).unwrap_or("")
+fn crate_of(path: &str) -> String {
+    crates().find(|folder| path.starts_with(folder)).unwrap_or_default()
 }
 
 /// Whether the code names a crate: in a path that begins with it, or in a `use` of it alone.
@@ -53,12 +56,11 @@ fn every_dependency_is_named_by_the_crate_that_declares_it() {
         texts.map(|(_, text)| if tests { text.clone() } else { code(text) }).collect::<Vec<_>>().join("\n")
     };
     let server = read("Cargo.toml");
-    let crates: Vec<_> = [""]
-        .into_iter()
-        .chain(CRATES)
+    let crates: Vec<_> = std::iter::once(String::new())
+        .chain(crates())
         .map(|owner| {
             let path = format!("{owner}Cargo.toml");
-            (read(&path), path, of(owner, false), of(owner, true))
+            (read(&path), path, of(&owner, false), of(&owner, true))
         })
         .collect();
     let (mut unused, mut inherited) = (Vec::new(), BTreeSet::new());

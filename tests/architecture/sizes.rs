@@ -8,7 +8,7 @@ use crate::sources;
 const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 /// Written by `diesel print-schema`.
-const GENERATED: [&str; 1] = ["src/store/schema.rs"];
+const GENERATED: [&str; 1] = ["src/schema/schema.rs"];
 
 /// Name, first line and lines of the body of each function, as `rustfmt` sets them: the body ends at the first brace that is
 /// indented as the function is.

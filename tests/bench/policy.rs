@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde_json::{Value, json};
-use tidings::app::simulation::{Hours, Strategy, Tally, Volume, Words, World, run as simulate};
 use tidings::base::random::rng;
 use tidings::base::{ItemId, NotificationId, Timestamp};
+use tidings::demo::simulation::{Hours, Strategy, Tally, Volume, Words, World, run as simulate};
 use tidings::evaluate::off_policy::{LoggedChoice, TargetPolicy, estimate};
 use tidings::feedback::learner::{Contact, Learner, UserLearning};
 use tidings::feedback::volume::Worth;

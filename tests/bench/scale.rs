@@ -12,8 +12,8 @@ use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use rand::{Rng, RngExt};
 use tidings::base::random;
+use tidings::schema::events;
 use tidings::store::cluster::{Cluster, ClusterOptions};
-use tidings::store::schema::events;
 use tidings::store::{Connection, Store};
 
 use crate::http::Http;

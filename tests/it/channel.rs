@@ -25,7 +25,7 @@ fn shop(database: &TestDatabase) -> Server {
 
 fn channel_of(database: &TestDatabase, notification: &Value) -> i16 {
     use diesel::prelude::*;
-    use tidings::store::schema::notifications::dsl;
+    use tidings::schema::notifications::dsl;
     let id: uuid::Uuid = serde_json::from_value(notification["notification_id"].clone()).unwrap();
     dsl::notifications.find(id).select(dsl::channel).first(&mut database.connection()).unwrap()
 }

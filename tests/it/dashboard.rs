@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use serde_json::json;
-use tidings::app::demo::{self, DemoSize};
 use tidings::base::Timestamp;
+use tidings::demo::{self, DemoSize};
 
 use crate::helpers::browser::{Browser, DESKTOP, PHONE, Viewport};
 use crate::helpers::database::TestDatabase;

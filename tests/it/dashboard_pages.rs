@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings::app::demo::{self, DemoSize};
 use tidings::base::Timestamp;
+use tidings::demo::{self, DemoSize};
 
 use crate::helpers::broken_line::{BrokenLine, Line};
 use crate::helpers::browser::{Browser, DESKTOP, PHONE};

@@ -1,9 +1,9 @@
 //! The simulated shop in a real database.
 
-use tidings::app::demo::shop::FIRST_ITEM;
-use tidings::app::demo::{self, DemoSize, Shop};
 use tidings::base::{ExternalId, ItemId, Timestamp};
 use tidings::catalogue::NewItem;
+use tidings::demo::shop::FIRST_ITEM;
+use tidings::demo::{self, DemoSize, Shop};
 use tidings::event::EventKind;
 use tidings::ml::threads::Threads;
 use tidings::recommend::models::association_rules::{AssociationRules, RuleParameters};

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tempfile::TempDir;
-use tidings::app::import::{Format, ImportOptions, ImportSummary, run};
 use tidings::base::{EventKey, ExternalId, Timestamp};
 use tidings::event::{EventKind, NewEvent};
+use tidings::import::{Format, ImportOptions, ImportSummary, run};
 use tidings::store::bulk::Loader;
 use tidings::store::{Store, cleaning, events, items, without_time_limit};
 

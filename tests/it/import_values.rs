@@ -7,10 +7,10 @@ use std::process::Command;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tempfile::TempDir;
-use tidings::app::import::{CatalogueMode, Format, ImportOptions, ImportSummary, run};
 use tidings::base::{ExternalId, Timestamp};
 use tidings::catalogue::NewItem;
 use tidings::event::EventKind;
+use tidings::import::{CatalogueMode, Format, ImportOptions, ImportSummary, run};
 use tidings::store::{Store, items};
 
 use crate::helpers::database::TestDatabase;

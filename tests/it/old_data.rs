@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidings::app::import::{Format, ImportOptions, run};
 use tidings::base::Timestamp;
+use tidings::import::{Format, ImportOptions, run};
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::Server;

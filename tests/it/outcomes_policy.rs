@@ -54,7 +54,7 @@ fn an_opt_out_is_of_the_message_before_it_whatever_was_changed_later() {
     assert_eq!(group(&server, "trigger", "api")["unsubscribed"], 0);
     let times = || {
         use diesel::prelude::*;
-        use tidings::store::schema::opt_outs::dsl::opt_outs;
+        use tidings::schema::opt_outs::dsl::opt_outs;
         opt_outs.count().get_result::<i64>(&mut database.connection()).unwrap()
     };
     assert_eq!(times(), 1, "saying it again is no other opt-out");

@@ -303,7 +303,7 @@ fn schema_rs_says_what_the_database_has() {
          WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' AND NOT (SELECT relispartition FROM pg_class \
            WHERE oid = format('public.%I', table_name)::regclass) ORDER BY table_name, ordinal_position",
     );
-    let source = include_str!("../../src/store/schema.rs");
+    let source = include_str!("../../src/schema/schema.rs");
     let mut written = Vec::new();
     let mut table = "";
     for line in source.lines().map(str::trim) {

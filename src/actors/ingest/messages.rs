@@ -5,11 +5,11 @@ use std::time::Instant;
 use actix::Message;
 use tokio::sync::oneshot;
 
-use crate::actors::mailbox::Mailbox;
-use crate::event::NewEvent;
-use crate::state::AppState;
-use crate::store::events::Appended;
-use crate::telemetry::Count;
+use crate::mailbox::Mailbox;
+use tidings_core::event::NewEvent;
+use tidings_state::AppState;
+use tidings_store::events::Appended;
+use tidings_telemetry::Count;
 
 /// Source of the events, and so who learns of the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

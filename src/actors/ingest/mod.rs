@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use self::messages::{Ingest, IngestError, Origin};
 use super::mailbox::DropGuard;
 use super::registry::Registry;
-use crate::base::{ExternalId, ItemId};
-use crate::event::{Event, NewEvent};
-use crate::state::AppState;
-use crate::store::events::{self, Appended};
-use crate::store::items::Upserted;
-use crate::store::{Connection, StoreError, Writer, items};
-use crate::telemetry::{Count, Timing};
+use tidings_core::base::{ExternalId, ItemId};
+use tidings_core::event::{Event, NewEvent};
+use tidings_state::AppState;
+use tidings_store::events::{self, Appended};
+use tidings_store::items::Upserted;
+use tidings_store::{Connection, StoreError, Writer, items};
+use tidings_telemetry::{Count, Timing};
 
 /// Requests waiting in the mailbox; each may hold a batch.
 const MAILBOX: usize = 4_096;

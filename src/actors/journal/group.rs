@@ -6,21 +6,21 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::messages::Record;
-use crate::base::{Timestamp, UserId};
-use crate::decide::Record as Other;
-use crate::decide::record::{Returned, RobotFlag};
-use crate::notify::Channel;
-use crate::notify::policy::PreferenceChange;
-use crate::store::acknowledgements::{self, Acknowledged};
-use crate::store::decisions::DecisionRow;
-use crate::store::deferred::{self, DeferredRow};
-use crate::store::feedback::{self, FeedbackRow};
-use crate::store::fired_once::{self, Fired};
-use crate::store::inbox::{self, Mark};
-use crate::store::lists::{self, AnsweredList};
-use crate::store::notifications::NewNotification;
-use crate::store::push_outbox::{self, HandOver, PushOrder};
-use crate::store::{
+use tidings_core::base::{Timestamp, UserId};
+use tidings_decision::decide::Record as Other;
+use tidings_decision::decide::record::{Returned, RobotFlag};
+use tidings_decision::notify::Channel;
+use tidings_decision::notify::policy::PreferenceChange;
+use tidings_store::acknowledgements::{self, Acknowledged};
+use tidings_store::decisions::DecisionRow;
+use tidings_store::deferred::{self, DeferredRow};
+use tidings_store::feedback::{self, FeedbackRow};
+use tidings_store::fired_once::{self, Fired};
+use tidings_store::inbox::{self, Mark};
+use tidings_store::lists::{self, AnsweredList};
+use tidings_store::notifications::NewNotification;
+use tidings_store::push_outbox::{self, HandOver, PushOrder};
+use tidings_store::{
     Connection, Store, StoreError, decision_log, in_transaction, preferences, returns, robots, users,
 };
 

@@ -4,9 +4,9 @@ use actix::Message;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::decide;
-use crate::decide::record::{DecisionRow, NewNotification};
-use crate::store::lists::AnsweredList;
+use tidings_decision::decide;
+use tidings_decision::decide::record::{DecisionRow, NewNotification};
+use tidings_store::lists::AnsweredList;
 
 /// Record to be committed. Sent by user actors and request handlers.
 #[derive(Message)]

@@ -14,9 +14,9 @@ use self::group::{Group, Waiters};
 use self::messages::Record;
 use super::mailbox::{DropGuard, Mailbox};
 use super::web_push::messages::Wake;
-use crate::state::AppState;
-use crate::store::{StoreError, Writer};
-use crate::telemetry::{Count, Timing};
+use tidings_state::AppState;
+use tidings_store::{StoreError, Writer};
+use tidings_telemetry::{Count, Timing};
 
 /// Entries waiting in the mailbox.
 const MAILBOX: usize = 16_384;

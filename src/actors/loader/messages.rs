@@ -3,9 +3,9 @@
 use actix::Message;
 use tokio::sync::oneshot;
 
-use crate::actors::mailbox::Mailbox;
-use crate::base::ExternalId;
-use crate::decide::Loaded;
+use crate::mailbox::Mailbox;
+use tidings_core::base::ExternalId;
+use tidings_decision::decide::Loaded;
 
 /// Sent by user actors and request handlers.
 #[derive(Message)]

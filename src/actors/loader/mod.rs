@@ -10,10 +10,10 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
 use self::messages::{Load, LoadError};
 use super::mailbox::DropGuard;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::decide::Loaded;
-use crate::state::AppState;
-use crate::store::{Connection, StoreError, lease, users};
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::decide::Loaded;
+use tidings_state::AppState;
+use tidings_store::{Connection, StoreError, lease, users};
 
 /// Logins waiting in the mailbox.
 const MAILBOX: usize = 65_536;

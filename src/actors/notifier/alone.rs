@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::messages::{Submit, SubmitError, Switch};
 use super::round::{Round, Unlogged};
-use crate::privacy::audit::AuditEntry;
+use tidings_decision::privacy::audit::AuditEntry;
 
 /// Times that one is tried alone.
 const TRIES: u8 = 3;

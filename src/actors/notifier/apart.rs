@@ -8,7 +8,7 @@ use super::messages::Submit;
 use super::next_round::take_parked;
 use super::round::{Request, Round, Unlogged};
 use super::{NotifierActor, PAUSE};
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 impl From<Request> for Submit {
     fn from(Request { submissions, keyed, entry, reply }: Request) -> Self {

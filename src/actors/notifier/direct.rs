@@ -5,9 +5,9 @@
 use super::ledger::Batch;
 use super::messages::Submit;
 use super::request::Direct;
-use crate::base::Timestamp;
-use crate::notify::message::Audience;
-use crate::store::outbox::{OutboxRow, Submission};
+use tidings_core::base::Timestamp;
+use tidings_decision::notify::message::Audience;
+use tidings_store::outbox::{OutboxRow, Submission};
 
 /// Returns whether these messages may skip the outbox. `is_alone`: nothing else is stored by the transaction that accepts them, neither an
 /// answer under a key nor an entry of the audit log.

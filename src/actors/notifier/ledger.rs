@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::request::Direct;
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
-use crate::deliver::lanes::Queued;
-use crate::notify::message::{Encoded, Message};
-use crate::store::outbox::OutboxRow;
+use tidings_core::base::{ExternalId, Millis, NotificationId, Timestamp};
+use tidings_decision::deliver::lanes::Queued;
+use tidings_decision::notify::message::{Encoded, Message};
+use tidings_store::outbox::OutboxRow;
 
 /// Pause before a message that came back without an outbox row is looked at again.
 const AGAIN_AFTER: Millis = Millis(250);

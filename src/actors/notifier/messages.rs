@@ -6,13 +6,13 @@ use actix::Message;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::actors::mailbox::Mailbox;
-use crate::actors::send::Offer;
-use crate::base::Timestamp;
-use crate::notify::message::Audience;
-use crate::privacy::audit::AuditEntry;
-use crate::store::idempotency;
-use crate::store::outbox::{Accepted, Submission};
+use crate::mailbox::Mailbox;
+use crate::send::Offer;
+use tidings_core::base::Timestamp;
+use tidings_decision::notify::message::Audience;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_store::idempotency;
+use tidings_store::outbox::{Accepted, Submission};
 
 /// Receiver of the answer to a [`Submit`].
 pub type Reply = oneshot::Sender<Result<Submitted, SubmitError>>;

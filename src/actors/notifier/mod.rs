@@ -36,11 +36,11 @@ use super::registry::Registry;
 use super::send::Offer;
 use super::user::launcher::UserLauncher;
 use super::user::messages::UserMessage;
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
-use crate::decide::Input;
-use crate::deliver::{self, lanes::Lanes};
-use crate::state::AppState;
-use crate::telemetry::Count;
+use tidings_core::base::{ExternalId, Millis, NotificationId, Timestamp};
+use tidings_decision::decide::Input;
+use tidings_decision::deliver::{self, lanes::Lanes};
+use tidings_state::AppState;
+use tidings_telemetry::Count;
 
 /// Requests waiting in the mailbox.
 const MAILBOX: usize = 4_096;

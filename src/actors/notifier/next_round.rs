@@ -7,8 +7,8 @@ use super::ledger::{Ledger, Turn};
 use super::messages::{Submit, SubmitError};
 use super::round::{Request, Round};
 use super::{MAX_OUT, NotifierActor, PAUSE};
-use crate::base::Timestamp;
-use crate::store::outbox::Submission;
+use tidings_core::base::Timestamp;
+use tidings_store::outbox::Submission;
 
 impl NotifierActor {
     /// Work of one round trip; `None` when there is none.

@@ -6,13 +6,13 @@
 use uuid::Uuid;
 
 use super::messages::NotifierMessage;
-use crate::actors::mailbox::Mailbox;
-use crate::actors::registry::Registry;
-use crate::base::{ExternalId, Timestamp};
-use crate::decide::Input;
-use crate::deliver;
-use crate::store::broadcasts::{self, Broadcast};
-use crate::store::{Connection, Store, StoreError, in_transaction};
+use crate::mailbox::Mailbox;
+use crate::registry::Registry;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_decision::decide::Input;
+use tidings_decision::deliver;
+use tidings_store::broadcasts::{self, Broadcast};
+use tidings_store::{Connection, Store, StoreError, in_transaction};
 
 /// Tries of one statement that met a deadlock or lost its connection.
 const MAX_TRIES: usize = 5;

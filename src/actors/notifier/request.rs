@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::messages::{Reply, SubmitError, Submitted};
-use crate::store::outbox::Accepted;
+use tidings_store::outbox::Accepted;
 
 /// A request whose messages skip the outbox.
 pub struct Direct {

@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::ledger::{Batch, Turn};
 use super::messages::{Going, Keyed, Reply, SubmitError, Submitted, Switch};
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
-use crate::deliver::Withdrawal;
-use crate::notify::Priority;
-use crate::notify::message::Audience;
-use crate::privacy::audit::AuditEntry;
-use crate::state::tombstones::Tombstones;
-use crate::store::deferred::{self, DeferredRow};
-use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
-use crate::store::{
+use tidings_core::base::{ExternalId, Millis, NotificationId, Timestamp};
+use tidings_decision::deliver::Withdrawal;
+use tidings_decision::notify::Priority;
+use tidings_decision::notify::message::Audience;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_state::tombstones::Tombstones;
+use tidings_store::deferred::{self, DeferredRow};
+use tidings_store::outbox::{self, Accepted, OutboxRow, Submission};
+use tidings_store::{
     self, Connection, Fields, Store, StoreError, audit, broadcasts, calls, idempotency, inbox, lease,
 };
 
@@ -128,7 +128,7 @@ impl Round {
         store: &Store,
     ) -> Result<Result<Found, Unlogged>, StoreError> {
         let mut is_at_entries = false;
-        let done = store::in_transaction(connection, |connection| {
+        let done = tidings_store::in_transaction(connection, |connection| {
             // A successor has read the outbox and would not look where this one writes.
             let fields = store.fields();
             lease::hold(connection, store)?;

@@ -4,9 +4,9 @@ use actix::Message;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::base::ModelVersion;
-use crate::privacy::audit::AuditEntry;
-use crate::store::{Along, StoreError};
+use tidings_core::base::ModelVersion;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_store::{Along, StoreError};
 
 /// Receiver of that answer.
 pub type Reply = oneshot::Sender<Result<Asked, StoreError>>;

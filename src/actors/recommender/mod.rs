@@ -21,16 +21,16 @@ use self::training::{Outcome, TrainingError, parameters};
 use self::worker::train_beside;
 use super::mailbox::DropGuard;
 use super::registry::{Entry, Registry};
-use crate::base::{ModelVersion, Timestamp};
-use crate::decide::Input;
-use crate::privacy::audit::AuditEntry;
-use crate::recommend::ModelSet;
-use crate::recommend::train::TrainError;
-use crate::state::changed_items::Watch;
-use crate::state::{AppState, job_board};
-use crate::store::jobs::{self, JobRow};
-use crate::store::{Along, Connection, StoreError, audit, in_transaction, models, thread_stands_back};
-use crate::telemetry::{Count, Gauge, Ratio};
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_core::recommend::ModelSet;
+use tidings_core::recommend::train::TrainError;
+use tidings_decision::decide::Input;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_state::changed_items::Watch;
+use tidings_state::{AppState, job_board};
+use tidings_store::jobs::{self, JobRow};
+use tidings_store::{Along, Connection, StoreError, audit, in_transaction, models, thread_stands_back};
+use tidings_telemetry::{Count, Gauge, Ratio};
 
 /// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
 /// have to wait.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::base::{ModelVersion, Timestamp};
-use crate::privacy::audit::AuditEntry;
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_decision::privacy::audit::AuditEntry;
 
 /// Request for a training.
 #[derive(Clone, Debug, Serialize, Deserialize)]

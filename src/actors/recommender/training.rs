@@ -4,22 +4,22 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::requested::Requested;
-use crate::base::{ModelVersion, Timestamp, UserId};
-use crate::decide::ServedLists;
-use crate::evaluate::card::{DataFacts, ModelCard};
-use crate::evaluate::cold::{self, Cold};
-use crate::evaluate::{self, Evaluated, clicks, gate};
-use crate::ml::metrics::Metrics;
-use crate::profile::{Features, SegmentId};
-use crate::recommend::ModelSet;
-use crate::recommend::train::{
+use tidings_core::base::{ModelVersion, Timestamp, UserId};
+use tidings_core::evaluate::card::{DataFacts, ModelCard};
+use tidings_core::evaluate::cold::{self, Cold};
+use tidings_core::evaluate::{self, Evaluated, clicks, gate};
+use tidings_core::ml::metrics::Metrics;
+use tidings_core::profile::{Features, SegmentId};
+use tidings_core::recommend::ModelSet;
+use tidings_core::recommend::train::{
     Stage, TrainError, Trained, TrainingData, TrainingParameters, train_responses,
 };
-use crate::state::AppState;
-use crate::store::models::{self, ModelState, NewModel};
-use crate::store::rules::RuleRow;
-use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{
+use tidings_decision::decide::ServedLists;
+use tidings_state::AppState;
+use tidings_store::models::{self, ModelState, NewModel};
+use tidings_store::rules::RuleRow;
+use tidings_store::user_features::{self, UserFeaturesRow};
+use tidings_store::{
     StoreError, audit, events, experiments, in_transaction, response_examples, rules, stated_features, users,
 };
 

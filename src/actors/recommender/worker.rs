@@ -17,16 +17,16 @@ use serde::{Deserialize, Serialize};
 use super::duty_cycle::DutyCycle;
 use super::requested::Requested;
 use super::training::{Outcome, TrainingError, train};
-use crate::base::{ModelVersion, Timestamp};
-use crate::catalogue::Item;
-use crate::config::Config;
-use crate::evaluate::gate::Gate;
-use crate::recommend::ModelSet;
-use crate::recommend::train::{Stage, TrainError};
-use crate::state::AppState;
-use crate::state::changed_items::Watch;
-use crate::store::items::Upserted;
-use crate::store::{Connection, StoreError, embeddings, item_prices, items, models};
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_core::catalogue::Item;
+use tidings_core::config::Config;
+use tidings_core::evaluate::gate::Gate;
+use tidings_core::recommend::ModelSet;
+use tidings_core::recommend::train::{Stage, TrainError};
+use tidings_state::AppState;
+use tidings_state::changed_items::Watch;
+use tidings_store::items::Upserted;
+use tidings_store::{Connection, StoreError, embeddings, item_prices, items, models};
 
 /// The subcommand that works.
 pub const SUBCOMMAND: &str = "training-worker";

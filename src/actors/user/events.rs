@@ -7,13 +7,13 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::UserActor;
 use super::replies::Replies;
-use crate::actors::ingest::messages::{IngestError, Origin};
-use crate::base::Timestamp;
-use crate::decide::Input;
-use crate::deliver::{Frame, frames};
-use crate::event::{Admission, Event, NewEvent, RawEvent, Speaker, erased_user};
-use crate::store::events::Appended;
-use crate::telemetry::Count;
+use crate::ingest::messages::{IngestError, Origin};
+use tidings_core::base::Timestamp;
+use tidings_core::event::{Admission, Event, NewEvent, RawEvent, Speaker, erased_user};
+use tidings_decision::decide::Input;
+use tidings_decision::deliver::{Frame, frames};
+use tidings_store::events::Appended;
+use tidings_telemetry::Count;
 
 /// Refused events of one frame that are answered one by one.
 const MAX_ERRORS: usize = 64;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{UserActor, UserMailboxes};
-use crate::actors::registry::{Entry, Registry};
-use crate::base::ExternalId;
-use crate::state::AppState;
+use crate::registry::{Entry, Registry};
+use tidings_core::base::ExternalId;
+use tidings_state::AppState;
 
 /// All that a user's actor is started with.
 pub struct UserLauncher {

@@ -5,15 +5,15 @@ use std::time::Instant;
 use actix::Message;
 use tokio::sync::oneshot;
 
-use crate::actors::notifier::ledger::Ticket;
-use crate::base::Timestamp;
-use crate::decide::{Input, ListRequest, Recommendations};
-use crate::deliver::CloseCode;
-use crate::deliver::stream::Counts;
-use crate::event::Event;
-use crate::notify::policy::PreferenceDocument;
-use crate::profile::{Profile, SegmentId};
-use crate::transport::Opened;
+use crate::notifier::ledger::Ticket;
+use tidings_core::base::Timestamp;
+use tidings_core::event::Event;
+use tidings_core::profile::{Profile, SegmentId};
+use tidings_decision::decide::{Input, ListRequest, Recommendations};
+use tidings_decision::deliver::CloseCode;
+use tidings_decision::deliver::stream::Counts;
+use tidings_decision::notify::policy::PreferenceDocument;
+use tidings_transport::Opened;
 
 /// Everything that a user's actor is told and asked by others than its pipes.
 #[derive(Message)]

@@ -35,11 +35,11 @@ use super::loader::messages::{Load, LoadError};
 use super::mailbox::Mailbox;
 use super::notifier::ledger::Ticket;
 use super::registry::Registry;
-use crate::base::{ConnectionId, ExternalId, NotificationId, Timestamp};
-use crate::decide::{ApiMessage, Input, Loaded, UserState};
-use crate::deliver::CloseCode;
-use crate::state::AppState;
-use crate::transport::{Opened, Outbound, Received, ReceivedKind};
+use tidings_core::base::{ConnectionId, ExternalId, NotificationId, Timestamp};
+use tidings_decision::decide::{ApiMessage, Input, Loaded, UserState};
+use tidings_decision::deliver::CloseCode;
+use tidings_state::AppState;
+use tidings_transport::{Opened, Outbound, Received, ReceivedKind};
 
 /// Messages waiting for one user.
 const MAILBOX: usize = 256;

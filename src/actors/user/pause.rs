@@ -7,7 +7,7 @@ use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::messages::Pause;
 use super::{State, UserActor};
-use crate::deliver::CloseCode;
+use tidings_decision::deliver::CloseCode;
 
 /// Connections that were on their way here are closed this much later.
 const LAST_CALL: Duration = Duration::from_millis(100);

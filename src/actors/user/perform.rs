@@ -7,12 +7,12 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 
 use super::{State, UserActor};
-use crate::actors::journal::messages::Record;
-use crate::base::{ConnectionId, NotificationId, Timestamp};
-use crate::decide::record::DecisionRow;
-use crate::decide::{Counter, Effect, Input, Outgoing};
-use crate::deliver::Frame;
-use crate::telemetry::{Count, Timing};
+use crate::journal::messages::Record;
+use tidings_core::base::{ConnectionId, NotificationId, Timestamp};
+use tidings_decision::decide::record::DecisionRow;
+use tidings_decision::decide::{Counter, Effect, Input, Outgoing};
+use tidings_decision::deliver::Frame;
+use tidings_telemetry::{Count, Timing};
 
 impl UserActor {
     /// Passes an input to the user's state and carries out what comes of it. `cause`: when the request that caused it was
@@ -197,7 +197,11 @@ impl UserActor {
     }
 
     /// Asks the version that is scored beside the one that serves.
-    fn compare(&self, seed: Option<crate::base::ItemId>, list: &[crate::recommend::Recommendation]) {
+    fn compare(
+        &self,
+        seed: Option<tidings_core::base::ItemId>,
+        list: &[tidings_core::recommend::Recommendation],
+    ) {
         if !self.app.monitor.has_shadow() {
             return;
         }

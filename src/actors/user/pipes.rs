@@ -1,10 +1,10 @@
 //! The user's open connections: frames go out here, and a client that fell behind is closed and resumes later.
 
-use crate::base::{ConnectionId, ExternalId};
-use crate::deliver::{CloseCode, Frame};
-use crate::event::Speaker;
-use crate::telemetry::{Count, Gauge, Metrics};
-use crate::transport::{Outbound, PipeEnd, PipeHandle};
+use tidings_core::base::{ConnectionId, ExternalId};
+use tidings_core::event::Speaker;
+use tidings_decision::deliver::{CloseCode, Frame};
+use tidings_telemetry::{Count, Gauge, Metrics};
+use tidings_transport::{Outbound, PipeEnd, PipeHandle};
 
 /// Pipes of one user. The gauges of connections and connected users follow it.
 #[derive(Default)]

@@ -6,10 +6,10 @@ use actix::Context;
 
 use super::UserActor;
 use super::replies::Replies;
-use crate::base::ConnectionId;
-use crate::decide::{Effect, Input};
-use crate::deliver::Frame;
-use crate::transport::Posted;
+use tidings_core::base::ConnectionId;
+use tidings_decision::decide::{Effect, Input};
+use tidings_decision::deliver::Frame;
+use tidings_transport::Posted;
 
 impl UserActor {
     /// Takes a frame of a request.

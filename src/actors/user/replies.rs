@@ -2,8 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use crate::base::ConnectionId;
-use crate::deliver::Frame;
+use tidings_core::base::ConnectionId;
+use tidings_decision::deliver::Frame;
 
 /// Receiver of the answers to one frame.
 pub(super) enum Replies {

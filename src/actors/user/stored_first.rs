@@ -7,11 +7,11 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::UserActor;
 use super::replies::Replies;
-use crate::base::ExternalId;
-use crate::deliver::{Frame, Inbound, frames};
-use crate::event::Speaker;
-use crate::store::topics::{self, MAX_TOPICS};
-use crate::store::{Connection, StoreError, in_transaction, users};
+use tidings_core::base::ExternalId;
+use tidings_core::event::Speaker;
+use tidings_decision::deliver::{Frame, Inbound, frames};
+use tidings_store::topics::{self, MAX_TOPICS};
+use tidings_store::{Connection, StoreError, in_transaction, users};
 
 impl UserActor {
     /// Stores what a frame says and answers it; every other frame comes back, with who awaits its answers.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::base::{Millis, Timestamp};
-use crate::deliver::push_services::Allowance;
-use crate::store::push_outbox::{self, DuePush, Turn};
-use crate::store::{Connection, Fields, StoreError, in_transaction};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::deliver::push_services::Allowance;
+use tidings_store::push_outbox::{self, DuePush, Turn};
+use tidings_store::{Connection, Fields, StoreError, in_transaction};
 
 /// Services looked at in a round; of more the next ones in the next round.
 const SERVICES: i64 = 256;

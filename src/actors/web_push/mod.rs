@@ -16,14 +16,14 @@ use self::messages::Wake;
 use super::journal::messages::Record;
 use super::mailbox::{DropGuard, Mailbox};
 use super::registry::Registry;
-use crate::base::{Millis, NotificationId, Timestamp, UserId};
-use crate::decide::{self, Input};
-use crate::deliver::push_services::{BreakerState, Limits, Outcome, PushServices};
-use crate::state::AppState;
-use crate::store::push_outbox::{self, DuePush, Finished, HandOver};
-use crate::store::{push_subscriptions, users};
-use crate::telemetry::Count;
-use crate::transport::webpush::{PushClient, PushSettings};
+use tidings_core::base::{Millis, NotificationId, Timestamp, UserId};
+use tidings_decision::decide::{self, Input};
+use tidings_decision::deliver::push_services::{BreakerState, Limits, Outcome, PushServices};
+use tidings_state::AppState;
+use tidings_store::push_outbox::{self, DuePush, Finished, HandOver};
+use tidings_store::{push_subscriptions, users};
+use tidings_telemetry::Count;
+use tidings_transport::webpush::{PushClient, PushSettings};
 
 /// Wake-ups waiting in the mailbox; one more says nothing new.
 const MAILBOX: usize = 16;
@@ -216,7 +216,7 @@ impl WebPushActor {
         let (who, ids): (Vec<_>, Vec<_>) = sent.iter().copied().unzip();
         let max_refusals = self.state.config.webpush.max_refusals;
         let record = async move {
-            let work = move |connection: &mut crate::store::Connection| {
+            let work = move |connection: &mut tidings_store::Connection| {
                 push_outbox::note_sent(connection, &ids, Timestamp::now())?;
                 let left = push_outbox::finish(connection, &group, max_refusals, Timestamp::now())?;
                 let still = push_subscriptions::subscribed(connection, Some(&left))?;

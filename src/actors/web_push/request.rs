@@ -1,13 +1,13 @@
 //! One request to a push service: what it means for the row in the outbox, for the service and for the counts.
 
-use crate::base::{Millis, Timestamp};
-use crate::deliver::push_payload::{self, PushPayload};
-use crate::deliver::push_services::Outcome;
-use crate::privacy::report_token::{self, Report};
-use crate::state::AppState;
-use crate::store::push_outbox::{DuePush, Finished, PushEnd};
-use crate::telemetry::{Count, PushOutcome};
-use crate::transport::webpush::{Delivery, Endpoint, PushClient, UserAgentKeys, next_attempt};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::deliver::push_payload::{self, PushPayload};
+use tidings_decision::deliver::push_services::Outcome;
+use tidings_decision::privacy::report_token::{self, Report};
+use tidings_state::AppState;
+use tidings_store::push_outbox::{DuePush, Finished, PushEnd};
+use tidings_telemetry::{Count, PushOutcome};
+use tidings_transport::webpush::{Delivery, Endpoint, PushClient, UserAgentKeys, next_attempt};
 
 /// A report may come this long after the message expired: notifications stay until they are touched.
 const REPORTS_FOR_DAYS: f64 = 7.0;

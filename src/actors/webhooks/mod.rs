@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use self::messages::LookNow;
 use super::mailbox::DropGuard;
-use crate::base::{Millis, Timestamp};
-use crate::deliver::push_services::{BreakerState, Limits, Outcome, PushServices};
-use crate::state::AppState;
-use crate::store::new_conversions;
-use crate::store::webhook_outbox::{self, Attempted, Due, Target};
-use crate::store::webhook_upkeep::{self, Sweep};
-use crate::store::{Connection, StoreError, in_transaction};
-use crate::telemetry::Gauge;
-use crate::transport::webhooks::{WebhookClient, WebhookSettings};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::deliver::push_services::{BreakerState, Limits, Outcome, PushServices};
+use tidings_state::AppState;
+use tidings_store::new_conversions;
+use tidings_store::webhook_outbox::{self, Attempted, Due, Target};
+use tidings_store::webhook_upkeep::{self, Sweep};
+use tidings_store::{Connection, StoreError, in_transaction};
+use tidings_telemetry::Gauge;
+use tidings_transport::webhooks::{WebhookClient, WebhookSettings};
 
 /// Wake-ups waiting in the mailbox; one more says nothing new.
 const MAILBOX: usize = 16;

@@ -1,12 +1,12 @@
 //! One request to an endpoint: how it is signed, and what its answer means for the delivery.
 
-use crate::base::{Millis, Timestamp};
-use crate::deliver::push_services::Outcome;
-use crate::deliver::webhooks::{Verdict, judge, next_attempt};
-use crate::privacy::webhook_secret::{WebhookSecret, signatures};
-use crate::store::webhook_outbox::{Attempted, Due, End, Target};
-use crate::telemetry::Count;
-use crate::transport::webhooks::{WebhookClient, WebhookRequest};
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::deliver::push_services::Outcome;
+use tidings_decision::deliver::webhooks::{Verdict, judge, next_attempt};
+use tidings_decision::privacy::webhook_secret::{WebhookSecret, signatures};
+use tidings_store::webhook_outbox::{Attempted, Due, End, Target};
+use tidings_telemetry::Count;
+use tidings_transport::webhooks::{WebhookClient, WebhookRequest};
 
 /// Sends a claimed delivery; what became of it, and what that says of the endpoint.
 pub(super) async fn deliver(

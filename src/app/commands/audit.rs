@@ -6,12 +6,12 @@ use clap::{Args, Subcommand};
 use super::say;
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::Config;
-use crate::http::audit::AuditView;
-use crate::privacy::audit::{Chained, Hash, Walk, hex};
-use crate::store::audit::{self, AuditFilter};
-use crate::store::{Store, StoreError};
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
+use tidings_decision::privacy::audit::{Chained, Hash, Walk, hex};
+use tidings_http::audit::AuditView;
+use tidings_store::audit::{self, AuditFilter};
+use tidings_store::{Store, StoreError};
 
 /// Rows read at once.
 const PAGE: i64 = 1_000;

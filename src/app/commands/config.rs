@@ -1,7 +1,7 @@
 //! `tidings config`.
 
 use super::say;
-use crate::config::Layered;
+use tidings_core::config::Layered;
 
 /// A table of every setting; an invalid configuration is printed all the same, and then said to be.
 pub fn print(layered: &Layered) -> anyhow::Result<()> {

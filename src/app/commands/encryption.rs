@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{note, say, started};
 use crate::app::database::{Database, Sharing, open};
-use crate::config::Config;
-use crate::privacy::encryption::{Field, KEY_BYTES, MasterKey};
-use crate::store::encryption::existing::{Existing, encrypt_some, rewrap_some};
-use crate::store::encryption::uses;
+use tidings_core::config::Config;
+use tidings_decision::privacy::encryption::{Field, KEY_BYTES, MasterKey};
+use tidings_store::encryption::existing::{Existing, encrypt_some, rewrap_some};
+use tidings_store::encryption::uses;
 
 /// Rows of a batch.
 const BATCH: i64 = 1_000;

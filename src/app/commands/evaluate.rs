@@ -7,14 +7,14 @@ use super::evaluate_args::{ColdSide, EvaluateArgs, Protocol, Standing};
 use super::evaluate_report::{Measured, print};
 use super::memory::use_small_pages;
 use super::{evaluate_classification, evaluate_files, evaluate_sessions};
-use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::Config;
-use crate::evaluate::cold::Cold;
-use crate::recommend::train::Stage;
+use tidings_actors::recommender::training;
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
+use tidings_core::evaluate::cold::Cold;
+use tidings_core::recommend::train::Stage;
 
 /// Measures and prints.
 pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {

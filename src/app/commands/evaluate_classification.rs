@@ -10,12 +10,14 @@ use serde_json::json;
 
 use super::memory::peak_rss_mib;
 use super::say;
-use crate::app::import::{container, table::Table};
 use crate::app::usage::Usage;
-use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};
-use crate::evaluate::encoding::{encode, number};
-use crate::ml::boosting::Dataset;
-use crate::ml::threads::Threads;
+use tidings_core::evaluate::classification::{
+    Folds, cross_validate, default_parameters, measure_probabilities,
+};
+use tidings_core::evaluate::encoding::{encode, number};
+use tidings_core::ml::boosting::Dataset;
+use tidings_core::ml::threads::Threads;
+use tidings_import::{container, table::Table};
 
 /// Folds there may be.
 const MOST_FOLDS: usize = 100;

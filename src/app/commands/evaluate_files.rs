@@ -12,11 +12,11 @@ use serde_json::json;
 use super::evaluate_args::EvaluateArgs;
 use super::evaluate_report::{Measured, print};
 use super::memory::reset_peak_rss;
-use crate::app::import::splits;
 use crate::app::usage::Usage;
-use crate::evaluate::auto;
-use crate::evaluate::files::{self, Algorithm, Tables};
-use crate::ml::threads::Threads;
+use tidings_core::evaluate::auto;
+use tidings_core::evaluate::files::{self, Algorithm, Tables};
+use tidings_core::ml::threads::Threads;
+use tidings_import::splits;
 
 /// Every algorithm with parameters of its own, in the order of `all`.
 const SINGLE: [&str; 8] =

@@ -2,15 +2,15 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::evaluate::files::{Algorithm, Model};
-use crate::evaluate::offline::rp3beta::Rp3betaParameters;
-use crate::evaluate::offline::trending::TrendingParameters;
-use crate::evaluate::offline::user_knn::{UserKnnParameters, UserSimilarity};
-use crate::recommend::models::ease::EaseParameters;
-use crate::recommend::models::implicit_als::AlsParameters;
-use crate::recommend::models::item_knn::KnnParameters;
-use crate::recommend::models::local_ridge::LocalRidgeParameters;
-use crate::recommend::models::ridge::RidgeParameters;
+use tidings_core::evaluate::files::{Algorithm, Model};
+use tidings_core::evaluate::offline::rp3beta::Rp3betaParameters;
+use tidings_core::evaluate::offline::trending::TrendingParameters;
+use tidings_core::evaluate::offline::user_knn::{UserKnnParameters, UserSimilarity};
+use tidings_core::recommend::models::ease::EaseParameters;
+use tidings_core::recommend::models::implicit_als::AlsParameters;
+use tidings_core::recommend::models::item_knn::KnnParameters;
+use tidings_core::recommend::models::local_ridge::LocalRidgeParameters;
+use tidings_core::recommend::models::ridge::RidgeParameters;
 
 /// Parameters of single algorithms; those an algorithm has no use for are ignored.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::memory::peak_rss_mib;
 use super::say;
-use crate::ml::metrics::Metrics;
+use tidings_core::ml::metrics::Metrics;
 
 /// Durations of a measurement.
 pub(super) struct Measured {

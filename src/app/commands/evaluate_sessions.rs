@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::evaluate_report::{Measured, print};
 use super::memory::reset_peak_rss;
-use crate::app::import::splits;
 use crate::app::usage::Usage;
-use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
-use crate::ml::threads::Threads;
-use crate::recommend::train::TrainingParameters;
+use tidings_core::evaluate::sessions::{SessionAlgorithm, SessionTables};
+use tidings_core::ml::threads::Threads;
+use tidings_core::recommend::train::TrainingParameters;
+use tidings_import::splits;
 
 /// `SessionId`, `ItemId`, `Time`.
 pub struct Files<'a> {

@@ -5,9 +5,9 @@ use std::io::Write;
 use super::say;
 use crate::app::export::{self, ExportArgs};
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::Config;
-use crate::event::clean::grouped;
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
+use tidings_core::event::clean::grouped;
 
 /// Exports and says what was written; on standard error when the rows go to standard output.
 pub fn run(config: &Config, args: &ExportArgs) -> anyhow::Result<()> {

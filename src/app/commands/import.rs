@@ -6,10 +6,10 @@ use anyhow::bail;
 
 use super::{failed, say, started};
 use crate::app::database::{Sharing, open};
-use crate::app::import::{self, ImportArgs};
 use crate::app::usage::Usage;
-use crate::config::Config;
-use crate::store::event_kinds;
+use tidings_core::config::Config;
+use tidings_import::ImportArgs;
+use tidings_store::event_kinds;
 
 /// Names of files for a record; of a database, whose URL may hold a password, its kind.
 fn named(files: &[std::path::PathBuf]) -> String {
@@ -25,9 +25,9 @@ pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
     let mut request = args.into_request().map_err(|error| Usage::of(&error))?;
     request.options.records.kinds = Arc::new(event_kinds::unsaved(&config.event.kinds));
     // What can't be opened or understood is told before a database is started, or made, for it.
-    let prepared = import::prepare(request.format, &request.files, &request.options)?;
+    let prepared = tidings_import::prepare(request.format, &request.files, &request.options)?;
     let summary = if request.dry_run {
-        import::take(None, prepared, &request.options, None)?
+        tidings_import::take(None, prepared, &request.options, None)?
     } else {
         let database = open(config, Sharing::Attach)?;
         request.options.records.kinds = Arc::new(
@@ -35,7 +35,7 @@ pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
         );
         let store = &database.store;
         let entry = started(store, "import", &named(&request.files))?;
-        let taken = import::take(Some(store), prepared, &request.options, Some(&entry));
+        let taken = tidings_import::take(Some(store), prepared, &request.options, Some(&entry));
         taken.map_err(|error| failed(store, &entry, error))?
     };
     say(&summary.to_string())?;

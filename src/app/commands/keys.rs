@@ -7,12 +7,12 @@ use uuid::Uuid;
 use super::{noted, say};
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
-use crate::base::{Timestamp, nearest};
-use crate::config::Config;
-use crate::http::api_keys::{KeyView, NewKey};
-use crate::privacy::api_key::ApiKey;
-use crate::privacy::{Permission, api_key};
-use crate::store::{Store, api_keys};
+use tidings_core::base::{Timestamp, nearest};
+use tidings_core::config::Config;
+use tidings_decision::privacy::api_key::ApiKey;
+use tidings_decision::privacy::{Permission, api_key};
+use tidings_http::api_keys::{KeyView, NewKey};
+use tidings_store::{Store, api_keys};
 
 /// Operations on API keys. A running server follows within a second.
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::app::database::{Sharing, connect};
-use crate::config::Config;
+use tidings_core::config::Config;
 
 /// Applies what the database lacks and names it.
 pub fn run(config: &Config) -> anyhow::Result<()> {

@@ -37,10 +37,10 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::base::Timestamp;
-use crate::privacy::audit::AuditEntry;
-use crate::state::audit::of_command;
-use crate::store::{Connection, Store, StoreError, audit as audit_log, in_transaction};
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_state::audit::of_command;
+use tidings_store::{Connection, Store, StoreError, audit as audit_log, in_transaction};
 
 /// Adds the start of a command of many transactions to the audit log, before the first of them. Its end goes with the last: the answer is
 /// the entry that [`AuditEntry::at_stage`] makes it of.

@@ -5,10 +5,10 @@ use clap::Subcommand;
 
 use super::say;
 use crate::app::database::{Sharing, open};
-use crate::base::ModelVersion;
-use crate::config::Config;
-use crate::evaluate::card::ModelCard;
-use crate::store::models;
+use tidings_core::base::ModelVersion;
+use tidings_core::config::Config;
+use tidings_core::evaluate::card::ModelCard;
+use tidings_store::models;
 
 /// Versions named where one is not there.
 const MOST_NAMED: i64 = 10;

@@ -8,8 +8,8 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::say;
-use crate::app::import::{container, table::Table};
-use crate::evaluate::off_policy::{self, Estimate, LoggedChoice, Report, TargetPolicy};
+use tidings_core::evaluate::off_policy::{self, Estimate, LoggedChoice, Report, TargetPolicy};
+use tidings_import::{container, table::Table};
 
 /// Most rows of a log.
 const MAX_ROWS: usize = 20_000_000;

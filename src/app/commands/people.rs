@@ -9,14 +9,14 @@ use rand::RngExt;
 use super::{noted, say};
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::Config;
-use crate::http::people::PersonView;
-use crate::privacy::password::{self, MAX_CHARS, SALT_BYTES};
-use crate::privacy::{Role, sign_in};
-use crate::state::sign_ins::{new_link, page_of_link};
-use crate::store::people::{self, Changed, PersonRow};
-use crate::store::{Connection, Store, StoreError};
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
+use tidings_decision::privacy::password::{self, MAX_CHARS, SALT_BYTES};
+use tidings_decision::privacy::{Role, sign_in};
+use tidings_http::people::PersonView;
+use tidings_state::sign_ins::{new_link, page_of_link};
+use tidings_store::people::{self, Changed, PersonRow};
+use tidings_store::{Connection, Store, StoreError};
 
 /// Maker of an account that was made on the command line.
 const BY: &str = "command line";

@@ -8,10 +8,10 @@ use uuid::Uuid;
 use super::sheet::{Cell, FormArgs, Sheet, until_closed};
 use super::{noted, say};
 use crate::app::database::{Database, Sharing, open};
-use crate::base::{ExternalId, Timestamp};
-use crate::config::Config;
-use crate::store::erasures::{self, NewErasure};
-use crate::store::personal_data::{self, HOLDINGS};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::config::Config;
+use tidings_store::erasures::{self, NewErasure};
+use tidings_store::personal_data::{self, HOLDINGS};
 
 /// Reports about personal data.
 #[derive(Debug, Subcommand)]

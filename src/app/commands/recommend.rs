@@ -8,16 +8,16 @@ use super::say;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::app::usage::Usage;
-use crate::base::{ExternalId, Timestamp};
-use crate::config::Config;
-use crate::decide::Loaded;
-use crate::http::lists::asked::{Asked, Resolved};
-use crate::http::lists::bulk::{self, Cursor};
-use crate::http::lists::{ListedItem, answer};
-use crate::recommend::serve::removed::Removed;
-use crate::state::AppState;
-use crate::state::user_lists::made;
-use crate::store::{lists, users};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::config::Config;
+use tidings_core::recommend::serve::removed::Removed;
+use tidings_decision::decide::Loaded;
+use tidings_http::lists::asked::{Asked, Resolved};
+use tidings_http::lists::bulk::{self, Cursor};
+use tidings_http::lists::{ListedItem, answer};
+use tidings_state::AppState;
+use tidings_state::user_lists::made;
+use tidings_store::{lists, users};
 
 /// Users whose lists are written, and the parameters of the lists.
 #[derive(Debug, Args)]

@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use super::memory::{peak_rss_mib, use_small_pages};
 use super::say;
 use crate::app::database::{Sharing, open};
-use crate::app::import::container::open_text;
 use crate::app::usage::Usage;
-use crate::base::ItemId;
-use crate::catalogue::Catalogue;
-use crate::config::Config;
-use crate::ml::threads::Threads;
-use crate::recommend::models::association_rules::{AssociationRules, RuleParameters};
-use crate::recommend::models::frequent_itemsets::{self, Baskets, ItemsetParameters};
-use crate::store::rules::RuleFilter;
-use crate::store::{self, items, models};
+use tidings_core::base::ItemId;
+use tidings_core::catalogue::Catalogue;
+use tidings_core::config::Config;
+use tidings_core::ml::threads::Threads;
+use tidings_core::recommend::models::association_rules::{AssociationRules, RuleParameters};
+use tidings_core::recommend::models::frequent_itemsets::{self, Baskets, ItemsetParameters};
+use tidings_import::container::open_text;
+use tidings_store::rules::RuleFilter;
+use tidings_store::{items, models};
 
 /// Selection of rules.
 #[derive(Debug, Args)]
@@ -162,8 +162,8 @@ fn of_model(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
         let active = models::active_version(connection)?;
         let Some(version) = active else { return Ok((None, 0, Vec::new(), Catalogue::default())) };
         let filter = RuleFilter { version, item: None, after: -1, limit };
-        let total = store::rules::count(connection, version, None)?;
-        let rows = store::rules::list(connection, &filter)?;
+        let total = tidings_store::rules::count(connection, version, None)?;
+        let rows = tidings_store::rules::list(connection, &filter)?;
         Ok((Some(version), total, rows, Catalogue::from_items(items::load_all(connection)?)))
     })?;
     let Some(version) = version else { bail!("no model serves yet: train first, or give --baskets") };

@@ -9,10 +9,10 @@ use super::sheet::{Cell, FormArgs, Sheet, until_closed};
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::app::usage::Usage;
-use crate::base::ExternalId;
-use crate::config::Config;
-use crate::profile::SegmentId;
-use crate::store::user_features::{self, UserFeaturesRow};
+use tidings_core::base::ExternalId;
+use tidings_core::config::Config;
+use tidings_core::profile::SegmentId;
+use tidings_store::user_features::{self, UserFeaturesRow};
 
 /// Form of the segments.
 #[derive(Debug, Args)]

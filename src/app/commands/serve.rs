@@ -10,17 +10,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{people, say};
-use crate::actors::recommender::training;
 use crate::app::database::{Database, Sharing, open};
-use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::{AuthMode, Config, listen_address};
-use crate::http::websocket::EchoLimits;
-use crate::state::sign_ins::page_of_link;
-use crate::store::cluster::Cluster;
-use crate::store::lease::{Lease, Standing};
+use tidings_actors::recommender::training;
+use tidings_core::base::Timestamp;
+use tidings_core::config::{AuthMode, Config, listen_address};
+use tidings_demo::live;
+use tidings_http::websocket::EchoLimits;
+use tidings_state::sign_ins::page_of_link;
+use tidings_store::cluster::Cluster;
+use tidings_store::lease::{Lease, Standing};
 
 /// So many restarts of the private PostgreSQL within the window are a fault to look at, not to hide.
 const MAX_RESTARTS: usize = 20;
@@ -78,7 +78,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
         ));
     }
     let database = open(&config, Sharing::Exclusive)?;
-    let summary = demo::load(&database.store, seed, Timestamp::now(), &mut progress())?;
+    let summary = tidings_demo::load(&database.store, seed, Timestamp::now(), &mut progress())?;
     log::info!(
         "demo shop ready items={} shoppers={} events_loaded={}",
         summary.items,

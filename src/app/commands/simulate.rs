@@ -8,9 +8,9 @@ use indicatif::ProgressBar;
 use tokio::sync::watch;
 
 use super::say;
-use crate::app::demo::live;
-use crate::app::simulation::{Strategy, Tally, World, oracle, run as simulate};
-use crate::notify::Rules;
+use tidings_decision::notify::Rules;
+use tidings_demo::live;
+use tidings_demo::simulation::{Strategy, Tally, World, oracle, run as simulate};
 
 /// Policies, number of shoppers and duration; or a server.
 #[derive(Debug, Args)]

@@ -11,9 +11,9 @@ use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 
 use super::say;
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
-use crate::config::Config;
-use crate::transport::tls::{Certificate, Handshakes};
+use tidings_core::base::Timestamp;
+use tidings_core::config::Config;
+use tidings_transport::tls::{Certificate, Handshakes};
 
 /// Longest validity of a certificate for trying, days.
 const MAX_DAYS: u32 = 825;

@@ -4,10 +4,10 @@ use anyhow::bail;
 
 use super::say;
 use crate::app::usage::Usage;
-use crate::base::{ExternalId, Timestamp};
-use crate::config::Config;
-use crate::privacy::Role;
-use crate::privacy::token::{NOBODY, NewToken};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::config::Config;
+use tidings_decision::privacy::Role;
+use tidings_decision::privacy::token::{NOBODY, NewToken};
 
 /// Prints a token and nothing else.
 pub fn run(

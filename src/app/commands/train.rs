@@ -7,13 +7,13 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
-use crate::actors::recommender::requested::Requested;
-use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
-use crate::config::Config;
-use crate::state::audit::of_command;
-use crate::store::audit;
+use tidings_actors::recommender::requested::Requested;
+use tidings_actors::recommender::training;
+use tidings_core::config::Config;
+use tidings_state::audit::of_command;
+use tidings_store::audit;
 
 /// Trains once, prints the metrics, and fails when the gate does not let the model serve.
 pub fn run(config: &Config) -> anyhow::Result<()> {

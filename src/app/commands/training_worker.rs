@@ -1,13 +1,13 @@
-//! `tidings training-worker`: what a server starts to train; see [`crate::actors::recommender::worker`].
+//! `tidings training-worker`: what a server starts to train; see [`tidings_actors::recommender::worker`].
 
 use std::io::{BufRead, Read, stdin};
 
 use anyhow::Context;
 
 use super::memory::use_small_pages;
-use crate::actors::recommender::worker::{Order, work};
 use crate::app::server;
-use crate::store::{Store, process_stands_back};
+use tidings_actors::recommender::worker::{Order, work};
+use tidings_store::{Store, process_stands_back};
 
 /// Reading, and one to spare.
 const CONNECTIONS: u32 = 2;

@@ -10,11 +10,11 @@ use clap::{Args, ValueEnum};
 use super::evaluate_files::bar;
 use super::say;
 use super::uplift_report::print;
-use crate::app::import::{container, table::Table};
 use crate::app::usage::Usage;
-use crate::evaluate::encoding::{encode, number};
-use crate::ml::threads::Threads;
-use crate::response::uplift::{Learner, MAX_FOLDS, MIN_FOLDS, Options, TreatmentLog, measure};
+use tidings_core::evaluate::encoding::{encode, number};
+use tidings_core::ml::threads::Threads;
+use tidings_core::response::uplift::{Learner, MAX_FOLDS, MIN_FOLDS, Options, TreatmentLog, measure};
+use tidings_import::{container, table::Table};
 
 /// Most rows of a log.
 const MAX_ROWS: usize = 1_000_000;

@@ -1,8 +1,8 @@
 //! The report of `tidings uplift` as lines of text.
 
 use super::say;
-use crate::ml::estimate::Estimate;
-use crate::response::uplift::{CLIP, LearnerReport, Report};
+use tidings_core::ml::estimate::Estimate;
+use tidings_core::response::uplift::{CLIP, LearnerReport, Report};
 
 /// Prints the effect, a line a learner, and the tenths and the curve of the best of those that can tell.
 pub(super) fn print(report: &Report) -> anyhow::Result<()> {

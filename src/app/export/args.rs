@@ -8,7 +8,7 @@ use clap::Args;
 use super::format::{FileFormat, told_by_name};
 use super::options::ExportOptions;
 use super::wanted::Wanted;
-use crate::base::{Millis, Timestamp};
+use tidings_core::base::{Millis, Timestamp};
 
 /// Most items a user.
 const MAX_ITEMS: usize = 200;

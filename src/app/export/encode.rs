@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::base::ExternalId;
-use crate::store::export::Holds;
+use tidings_core::base::ExternalId;
+use tidings_store::export::Holds;
 
 /// Writes a field as a JSON value; `None` as null, and so is a number that JSON has not (NaN, infinity).
 pub fn json(holds: Holds, field: Option<&str>, out: &mut Vec<u8>) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::format::{FileFormat, Packing};
 use super::wanted::Wanted;
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 /// Plan of an export.
 #[derive(Clone, Debug)]

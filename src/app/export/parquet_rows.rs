@@ -11,8 +11,8 @@ use parquet::schema::parser::parse_message_type;
 
 use super::destination::Destination;
 use super::encode;
-use crate::base::Timestamp;
-use crate::store::export::{Column, Holds, Row};
+use tidings_core::base::Timestamp;
+use tidings_store::export::{Column, Holds, Row};
 
 /// A group of rows is written when it has this many, or texts of this many bytes.
 const GROUP_ROWS: usize = 50_000;

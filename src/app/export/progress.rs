@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::clean::grouped;
+use tidings_core::event::clean::grouped;
 
 /// Between two lines in a log.
 const LINE_EVERY: Duration = Duration::from_secs(3);

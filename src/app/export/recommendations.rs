@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 
 use super::sheet::Sheet;
 use crate::app::server;
-use crate::base::ExternalId;
-use crate::catalogue::Catalogue;
-use crate::config::Config;
-use crate::decide::{ListRequest, Recommendations};
-use crate::deliver::frames;
-use crate::notify::content::ItemLanguage;
-use crate::state::user_lists;
-use crate::store::export::{Column, Holds, Receiver, Row};
-use crate::store::{Connection, Store};
+use tidings_core::base::ExternalId;
+use tidings_core::catalogue::Catalogue;
+use tidings_core::config::Config;
+use tidings_decision::decide::{ListRequest, Recommendations};
+use tidings_decision::deliver::frames;
+use tidings_decision::notify::content::ItemLanguage;
+use tidings_state::user_lists;
+use tidings_store::export::{Column, Holds, Receiver, Row};
+use tidings_store::{Connection, Store};
 
 /// Users read at a time, as at a login.
 const GROUP: usize = 256;

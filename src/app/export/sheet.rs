@@ -11,7 +11,7 @@ use super::format::FileFormat;
 #[cfg(feature = "parquet")]
 use super::parquet_rows::ParquetSheet;
 use super::progress::Progress;
-use crate::store::export::{Column, Receiver, Row};
+use tidings_store::export::{Column, Receiver, Row};
 
 /// Rows and bytes of a finished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::store::export::Subject;
+use tidings_store::export::Subject;
 
 /// Rows that can be exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,15 +6,15 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::figures::Figures;
-use crate::base::{ExternalId, Timestamp};
-use crate::event::clean::CleaningStep;
-use crate::http::describe::{self, Described, May};
-use crate::http::dto::{self, Decision, Job, Robot};
-use crate::privacy::Permission;
-use crate::profile::SegmentSummary;
-use crate::store::cleaning::CleaningRow;
-use crate::store::user_features::UserFeaturesRow;
-use crate::store::users::UserSummary;
+use crate::describe::{self, Described, May};
+use crate::dto::{self, Decision, Job, Robot};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::event::clean::CleaningStep;
+use tidings_core::profile::SegmentSummary;
+use tidings_decision::privacy::Permission;
+use tidings_store::cleaning::CleaningRow;
+use tidings_store::user_features::UserFeaturesRow;
+use tidings_store::users::UserSummary;
 
 /// A page of a list.
 #[derive(Deserialize, IntoParams)]

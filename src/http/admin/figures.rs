@@ -8,17 +8,16 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::config::AuthMode;
-use crate::deliver::push_services::ServiceStatus;
-use crate::http::dto::{self, Job};
-use crate::http::error::ApiError;
-use crate::http::permit::{ReadFigures, With};
-use crate::state::monitor::{DriftReport, ShadowReport};
-use crate::store;
-use crate::store::outcomes::FeedbackRates;
-use crate::telemetry::{Count, Gauge, Percentiles, Sample, Timing};
+use crate::dto::{self, Job};
+use crate::error::ApiError;
+use crate::permit::{ReadFigures, With};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_core::config::AuthMode;
+use tidings_decision::deliver::push_services::ServiceStatus;
+use tidings_state::monitor::{DriftReport, ShadowReport};
+use tidings_store::outcomes::FeedbackRates;
+use tidings_telemetry::{Count, Gauge, Percentiles, Sample, Timing};
 
 /// Rates shown are means over this many seconds.
 const RATE_WINDOW: usize = 5;
@@ -73,12 +72,12 @@ async fn slow(app: &App, cache: &SlowCache) -> Result<Slow, ApiError> {
         .store
         .run(move |connection| {
             let pushes = Pushes {
-                subscriptions: store::push_subscriptions::count(connection)?,
-                waiting: store::push_outbox::waiting(connection)?,
+                subscriptions: tidings_store::push_subscriptions::count(connection)?,
+                waiting: tidings_store::push_outbox::waiting(connection)?,
             };
             Ok((
-                store::outcomes::rates(connection, since, window, &money)?,
-                store::users::count(connection)?,
+                tidings_store::outcomes::rates(connection, since, window, &money)?,
+                tidings_store::users::count(connection)?,
                 pushes,
             ))
         })

@@ -18,13 +18,13 @@ use super::audited::{Change, in_one};
 use super::body::Body;
 use super::dto;
 use super::error::ApiError;
-use crate::actors::App;
-use crate::actors::recommender::messages::{Asked, ModelCommand};
-use crate::base::ExternalId;
-use crate::decide::Input;
-use crate::http::permit::{Operate, ReadDecisions, ReadFigures, With};
-use crate::store::decisions::DecisionFilter;
-use crate::store::{self, StoreError};
+use crate::permit::{Operate, ReadDecisions, ReadFigures, With};
+use tidings_actors::App;
+use tidings_actors::recommender::messages::{Asked, ModelCommand};
+use tidings_core::base::ExternalId;
+use tidings_decision::decide::Input;
+use tidings_store::StoreError;
+use tidings_store::decisions::DecisionFilter;
 
 /// Users in the scatter plot.
 const SAMPLE: i64 = 600;
@@ -33,7 +33,8 @@ const MAX_SESSIONS: usize = 200;
 
 /// Segments of the model that serves, and a sample of users for the plot.
 pub async fn segments(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<HttpResponse, ApiError> {
-    let sample = app.state.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
+    let sample =
+        app.state.store.run(|connection| tidings_store::user_features::sample(connection, SAMPLE)).await?;
     let models = app.state.models.load();
     let summaries =
         models.segmentation.as_ref().map(|segmentation| segmentation.summaries()).unwrap_or_default();
@@ -60,15 +61,15 @@ pub async fn decisions(
         .store
         .run(move |connection| {
             let user = match &wanted {
-                Some(id) => match store::users::find(connection, id)? {
+                Some(id) => match tidings_store::users::find(connection, id)? {
                     Some(user) => Some(user),
                     None => return Ok((Vec::new(), Default::default())),
                 },
                 None => None,
             };
-            let rows = store::decisions::recent(connection, &DecisionFilter { limit, user, after })?;
+            let rows = tidings_store::decisions::recent(connection, &DecisionFilter { limit, user, after })?;
             let ids: Vec<_> = rows.iter().map(|row| row.user).collect();
-            let users = store::users::external_ids(connection, &ids)?;
+            let users = tidings_store::users::external_ids(connection, &ids)?;
             Ok((rows, users))
         })
         .await?;
@@ -97,7 +98,7 @@ pub async fn sessions(app: web::Data<App>, _caller: With<ReadDecisions>) -> Resu
 
 /// Lists the cleaning reports of imports: rows read, changed and refused.
 pub async fn cleaning(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<HttpResponse, ApiError> {
-    let rows = app.state.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
+    let rows = app.state.store.run(|connection| tidings_store::cleaning::recent(connection, 20)).await?;
     let reports = rows.into_iter().map(CleaningReport::from).collect();
     Ok(HttpResponse::Ok().json(Cleanings { reports }))
 }
@@ -113,14 +114,20 @@ pub async fn users(
         caller.may_name_users()?;
     }
     if query.robots {
-        let rows =
-            app.state.store.run(move |connection| store::robots::list(connection, &prefix, limit)).await?;
+        let rows = app
+            .state
+            .store
+            .run(move |connection| tidings_store::robots::list(connection, &prefix, limit))
+            .await?;
         let rest_h = app.state.config.ingest.robot_rest_h;
         let users = rows.iter().map(|(row, flag)| ListedUser::of(row, Some(dto::robot(flag, rest_h))));
         return Ok(HttpResponse::Ok().json(Users { users: users.collect() }));
     }
-    let rows =
-        app.state.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
+    let rows = app
+        .state
+        .store
+        .run(move |connection| tidings_store::users::search(connection, &prefix, limit))
+        .await?;
     Ok(HttpResponse::Ok().json(Users { users: rows.iter().map(|row| ListedUser::of(row, None)).collect() }))
 }
 
@@ -154,7 +161,7 @@ pub async fn job(
         return Ok(HttpResponse::Ok().json(dto::job(&job)));
     }
     let found: Result<_, StoreError> =
-        app.state.store.run(move |connection| store::jobs::find(connection, id)).await;
+        app.state.store.run(move |connection| tidings_store::jobs::find(connection, id)).await;
     let job = found?.ok_or(ApiError::NotFound("this job"))?;
     Ok(HttpResponse::Ok().json(dto::job(&job)))
 }
@@ -173,7 +180,7 @@ pub async fn cancel(
             return Ok(HttpResponse::Accepted().json(Started { job: id }));
         }
     }
-    match app.state.store.run(move |connection| store::jobs::find(connection, id)).await? {
+    match app.state.store.run(move |connection| tidings_store::jobs::find(connection, id)).await? {
         Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
         None => Err(ApiError::NotFound("this job")),
     }
@@ -190,8 +197,8 @@ pub async fn lift_robot(
     let named = user.clone();
     let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
     in_one(&app, move |connection| {
-        let lifted = match store::users::find(connection, &named)? {
-            Some(inner) => store::robots::lift(connection, inner)?,
+        let lifted = match tidings_store::users::find(connection, &named)? {
+            Some(inner) => tidings_store::robots::lift(connection, inner)?,
             None => false,
         };
         if !lifted {

@@ -8,19 +8,19 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::kind::{Kind, models, models_held, unreadable, variants};
 use super::view::{DefinitionView, Taken, Valid, shipped_of, shipped_view, stored, view};
-use crate::actors::App;
-use crate::base::json;
-use crate::decide::Input;
-use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
-use crate::decide::definitions::DefinitionState;
-use crate::http::audited;
-use crate::http::auth::Caller;
-use crate::http::body::Body;
-use crate::http::error::ApiError;
-use crate::http::permit::{EditDefinitions, With};
-use crate::http::query;
-use crate::store::definitions::{self, DefinitionRow};
-use crate::store::{Connection, StoreError, in_transaction};
+use crate::audited;
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::permit::{EditDefinitions, With};
+use crate::query;
+use tidings_actors::App;
+use tidings_core::base::json;
+use tidings_decision::decide::Input;
+use tidings_decision::decide::definition_change::{History, HistoryError, NewVersion, check};
+use tidings_decision::decide::definitions::DefinitionState;
+use tidings_store::definitions::{self, DefinitionRow};
+use tidings_store::{Connection, StoreError, in_transaction};
 
 /// State in which a definition is to be stored.
 #[derive(Deserialize, IntoParams)]

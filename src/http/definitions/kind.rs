@@ -6,18 +6,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::actors::App;
-use crate::base::{json, nearest, suggest_nearest};
-use crate::decide::definitions::{DefinitionKind, POLICY, StoredDefinition, overlay};
-use crate::decide::experiment::{MAX_VERSIONS, named_versions};
-use crate::feedback::experiments::{Experiment, ExperimentError};
-use crate::http::error::ApiError;
-use crate::notify::content::{self, Template};
-use crate::notify::triggers::{self, Condition, Definition};
-use crate::profile::SegmentId;
-use crate::recommend::serve::placement::{self, Placement};
-use crate::state::definitions::load_version;
-use crate::store::Connection;
+use crate::error::ApiError;
+use tidings_actors::App;
+use tidings_core::base::{json, nearest, suggest_nearest};
+use tidings_core::profile::SegmentId;
+use tidings_core::recommend::serve::placement::{self, Placement};
+use tidings_decision::decide::definitions::{DefinitionKind, POLICY, StoredDefinition, overlay};
+use tidings_decision::decide::experiment::{MAX_VERSIONS, named_versions};
+use tidings_decision::feedback::experiments::{Experiment, ExperimentError};
+use tidings_decision::notify::content::{self, Template};
+use tidings_decision::notify::triggers::{self, Condition, Definition};
+use tidings_state::definitions::load_version;
+use tidings_store::Connection;
 
 /// Kind of definition, one of five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

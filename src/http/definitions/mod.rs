@@ -13,12 +13,12 @@ use self::kind::{Kind, known};
 use self::view::{DefinitionView, List, Listed, Taken, Versions, shipped_of, shipped_view, stored, view};
 use super::describe::{self, Described, May};
 use super::error::ApiError;
-use crate::actors::App;
-use crate::decide::definition_change::History;
-use crate::decide::definitions::{DefinitionState, StoredDefinition};
-use crate::http::permit::{ReadFigures, With};
-use crate::privacy::Permission;
-use crate::store::definitions;
+use crate::permit::{ReadFigures, With};
+use tidings_actors::App;
+use tidings_decision::decide::definition_change::History;
+use tidings_decision::decide::definitions::{DefinitionState, StoredDefinition};
+use tidings_decision::privacy::Permission;
+use tidings_store::definitions;
 
 /// Versions shown of one name.
 const HISTORY: usize = 100;

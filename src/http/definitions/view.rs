@@ -5,11 +5,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::kind::Kind;
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition};
-use crate::feedback::experiments::Experiment;
-use crate::store::definitions::DefinitionRow;
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition};
+use tidings_decision::feedback::experiments::Experiment;
+use tidings_store::definitions::DefinitionRow;
 
 /// A version of a definition.
 #[derive(Clone, Serialize, ToSchema)]

@@ -15,15 +15,14 @@ use super::dto;
 use super::error::ApiError;
 use super::off_policy::{self, MAX_SEGMENTS};
 use super::outcomes::days;
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::decide::definitions::overlay;
-use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
-use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
-use crate::feedback::uplift::{self, Told};
-use crate::http::permit::{ReadFigures, With};
-use crate::store;
-use crate::store::experiments::{ArmUser, MAX_CHOICES};
+use crate::permit::{ReadFigures, With};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::decide::definitions::overlay;
+use tidings_decision::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
+use tidings_decision::feedback::lift::{self, ArmOutcome, Metric, Reading};
+use tidings_decision::feedback::uplift::{self, Told};
+use tidings_store::experiments::{ArmUser, MAX_CHOICES};
 
 /// The slice that gets no messages: the control of everything.
 const HOLDOUT: &str = "holdout";
@@ -59,16 +58,27 @@ pub async fn readings(
         .state
         .store
         .run(move |connection| {
-            let changed =
-                store::experiments::slices_changed_at(connection, shares_of)?.filter(|at| *at > since);
-            let from = store::experiments::slices_since(connection, changed.unwrap_or(since))?;
+            let changed = tidings_store::experiments::slices_changed_at(connection, shares_of)?
+                .filter(|at| *at > since);
+            let from = tidings_store::experiments::slices_since(connection, changed.unwrap_or(since))?;
             let users = from
-                .map(|from| store::experiments::users(connection, None, from, window, &money))
+                .map(|from| tidings_store::experiments::users(connection, None, from, window, &money))
                 .transpose()?;
-            let choices = store::experiments::variant_choices(connection, since)?;
-            let coins =
-                store::experiments::coin_decisions(connection, since, window, Timestamp::now(), MAX_CHOICES)?;
-            Ok((from.zip(users), changed, choices, coins, store::experiments::names(connection, since)?))
+            let choices = tidings_store::experiments::variant_choices(connection, since)?;
+            let coins = tidings_store::experiments::coin_decisions(
+                connection,
+                since,
+                window,
+                Timestamp::now(),
+                MAX_CHOICES,
+            )?;
+            Ok((
+                from.zip(users),
+                changed,
+                choices,
+                coins,
+                tidings_store::experiments::names(connection, since)?,
+            ))
         })
         .await?;
     let slices = match &slices {
@@ -107,10 +117,14 @@ pub async fn reading(
         .state
         .store
         .run(move |connection| {
-            let definition = store::experiment_definitions::definition(connection, &asked)?;
+            let definition = tidings_store::experiment_definitions::definition(connection, &asked)?;
             let changed = definition.as_ref().and_then(|defined| defined.changed_at);
             let from = changed.map_or(since, |at| at.max(since));
-            Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window, &money)?))
+            Ok((
+                definition,
+                from,
+                tidings_store::experiments::users(connection, Some(&asked), from, window, &money)?,
+            ))
         })
         .await?;
     if users.is_empty() && definition.is_none() {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::base::Timestamp;
-use crate::feedback::experiments::SampleRatio;
-use crate::feedback::lift::{Attribution, Lift, Measured};
-use crate::feedback::statistics::Estimate;
-use crate::http::describe::{self, Described, May};
-use crate::http::off_policy::{OffPolicyOf, Sending};
-use crate::privacy::Permission;
+use crate::describe::{self, Described, May};
+use crate::off_policy::{OffPolicyOf, Sending};
+use tidings_core::base::Timestamp;
+use tidings_decision::feedback::experiments::SampleRatio;
+use tidings_decision::feedback::lift::{Attribution, Lift, Measured};
+use tidings_decision::feedback::statistics::Estimate;
+use tidings_decision::privacy::Permission;
 
 /// Over which time.
 #[derive(Deserialize, IntoParams)]

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::base::{NotificationId, Timestamp};
-use crate::http::describe::{self, Described, May};
-use crate::privacy::Permission;
-use crate::store::inbox::InboxRow;
+use crate::describe::{self, Described, May};
+use tidings_core::base::{NotificationId, Timestamp};
+use tidings_decision::privacy::Permission;
+use tidings_store::inbox::InboxRow;
 
 /// Page of the inbox to return.
 #[derive(Deserialize, IntoParams)]

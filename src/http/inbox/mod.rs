@@ -20,14 +20,16 @@ use super::body::Body;
 use super::error::ApiError;
 use super::page::next_after;
 use super::query;
-use crate::actors::App;
-use crate::actors::notifier::recall;
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, json, nearest, suggest_nearest};
-use crate::deliver::{Change, Input, Withdrawal};
-use crate::http::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
-use crate::store::broadcasts::{self, State};
-use crate::store::inbox::{self, Outcome, Page, Part};
-use crate::store::{Connection, Fields, StoreError, outbox, users};
+use crate::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
+use tidings_actors::App;
+use tidings_actors::notifier::recall;
+use tidings_core::base::{
+    ExternalId, Millis, NotificationId, Timestamp, UserId, json, nearest, suggest_nearest,
+};
+use tidings_decision::deliver::{Change, Input, Withdrawal};
+use tidings_store::broadcasts::{self, State};
+use tidings_store::inbox::{self, Outcome, Page, Part};
+use tidings_store::{Connection, Fields, StoreError, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
@@ -348,7 +350,7 @@ fn take_back(
 }
 
 fn tell(app: &App, user: &ExternalId, input: Input) {
-    app.registry.happened(user, crate::decide::Input::InboxChanged(input));
+    app.registry.happened(user, tidings_decision::decide::Input::InboxChanged(input));
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

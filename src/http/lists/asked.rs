@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::base::{ExternalId, ItemId, json, nearest, suggest_nearest};
-use crate::catalogue::{Catalogue, category_levels};
-use crate::decide::{Definitions, ListRequest};
-use crate::http::describe::Described;
-use crate::http::error::ApiError;
-use crate::notify::content::languages::Language;
-use crate::recommend::serve::item_filter::{ItemFilter, OneOrMany};
-use crate::recommend::serve::placement::{MAX_N, Stock};
-use crate::recommend::serve::selection::Selection;
+use crate::describe::Described;
+use crate::error::ApiError;
+use tidings_core::base::{ExternalId, ItemId, json, nearest, suggest_nearest};
+use tidings_core::catalogue::{Catalogue, category_levels};
+use tidings_core::recommend::serve::item_filter::{ItemFilter, OneOrMany};
+use tidings_core::recommend::serve::placement::{MAX_N, Stock};
+use tidings_core::recommend::serve::selection::Selection;
+use tidings_decision::decide::{Definitions, ListRequest};
+use tidings_decision::notify::content::languages::Language;
 
 /// Items of a list where neither request nor placement says.
 const DEFAULT_N: usize = 10;
@@ -278,7 +278,7 @@ fn placement(
     named: Option<&str>,
     page: Option<&str>,
     definitions: &Definitions,
-) -> Result<Option<std::sync::Arc<crate::recommend::serve::placement::Placement>>, ApiError> {
+) -> Result<Option<std::sync::Arc<tidings_core::recommend::serve::placement::Placement>>, ApiError> {
     let known = || definitions.placements.keys().map(String::as_str);
     let refused = |field: &'static str, name: &str, near: Option<&str>| {
         let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();

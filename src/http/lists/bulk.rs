@@ -9,13 +9,13 @@ use futures_util::stream;
 
 use super::asked::{Asked, Resolved, pairs};
 use super::{List, answer};
-use crate::actors::App;
-use crate::base::{ExternalId, UserId};
-use crate::http::error::ApiError;
-use crate::http::permit::{ReadUsers, With};
-use crate::state::AppState;
-use crate::state::user_lists;
-use crate::store::{Connection, StoreError, lists, users};
+use crate::error::ApiError;
+use crate::permit::{ReadUsers, With};
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, UserId};
+use tidings_state::AppState;
+use tidings_state::user_lists;
+use tidings_store::{Connection, StoreError, lists, users};
 
 /// Users of a group.
 const GROUP: usize = 64;

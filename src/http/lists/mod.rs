@@ -15,21 +15,21 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::items::item_named;
-use crate::actors::App;
-use crate::actors::journal::messages::Record;
-use crate::base::{ExternalId, Timestamp};
-use crate::catalogue::Catalogue;
-use crate::decide::{ListRequest, Loaded, Recommendations};
-use crate::deliver::frames::{self, RecommendedItem};
-use crate::http::permit::{Own, ReadUsers, UserOr};
-use crate::notify::content::ItemLanguage;
-use crate::privacy::Permission;
-use crate::profile::Profile;
-use crate::recommend::serve::live::RecentCounts;
-use crate::recommend::serve::removed::Removed;
-use crate::recommend::{Recommendation, Request};
-use crate::state::user_lists::made;
-use crate::store::lists::AnsweredList;
+use crate::permit::{Own, ReadUsers, UserOr};
+use tidings_actors::App;
+use tidings_actors::journal::messages::Record;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::catalogue::Catalogue;
+use tidings_core::profile::Profile;
+use tidings_core::recommend::serve::live::RecentCounts;
+use tidings_core::recommend::serve::removed::Removed;
+use tidings_core::recommend::{Recommendation, Request};
+use tidings_decision::decide::{ListRequest, Loaded, Recommendations};
+use tidings_decision::deliver::frames::{self, RecommendedItem};
+use tidings_decision::notify::content::ItemLanguage;
+use tidings_decision::privacy::Permission;
+use tidings_state::user_lists::made;
+use tidings_store::lists::AnsweredList;
 
 /// An item of a list.
 #[derive(Serialize, ToSchema)]

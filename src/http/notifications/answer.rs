@@ -4,13 +4,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::{ExternalId, FieldError, NotificationId, Timestamp};
-use crate::http::describe::{self, Described, May};
-use crate::http::idempotency;
-use crate::http::rejected::{Refusal, Rejected};
-use crate::notify::message::RawMessage;
-use crate::privacy::Permission;
-use crate::store::outbox::Accepted;
+use crate::describe::{self, Described, May};
+use crate::idempotency;
+use crate::rejected::{Refusal, Rejected};
+use tidings_core::base::{ExternalId, FieldError, NotificationId, Timestamp};
+use tidings_decision::notify::message::RawMessage;
+use tidings_decision::privacy::Permission;
+use tidings_store::outbox::Accepted;
 
 /// Outcome of a request.
 #[derive(Serialize, ToSchema)]

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::actors::App;
-use crate::base::{ExternalId, FieldError};
-use crate::http::error::ApiError;
-use crate::http::topics::unknown_topic;
-use crate::notify::message::{Addressed, Audience};
-use crate::profile::{SegmentId, encrypted_among};
-use crate::store::{Connection, StoreError, audiences, topics, users};
+use crate::error::ApiError;
+use crate::topics::unknown_topic;
+use tidings_actors::App;
+use tidings_core::base::{ExternalId, FieldError};
+use tidings_core::profile::{SegmentId, encrypted_among};
+use tidings_decision::notify::message::{Addressed, Audience};
+use tidings_store::{Connection, StoreError, audiences, topics, users};
 
 /// Facts from the database about the audiences of a request. Asked only for what is not known from memory.
 #[derive(Default)]

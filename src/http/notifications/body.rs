@@ -2,11 +2,11 @@
 
 use serde::de::IgnoredAny;
 
-use crate::base::json_shape::{ArrayFault, elements};
-use crate::base::{FieldError, JsonShape, json, suggest_nearest};
-use crate::http::body::{too_complex, without_place};
-use crate::http::error::ApiError;
-use crate::notify::message::{MAX_RECIPIENTS, RawMessage};
+use crate::body::{too_complex, without_place};
+use crate::error::ApiError;
+use tidings_core::base::json_shape::{ArrayFault, elements};
+use tidings_core::base::{FieldError, JsonShape, json, suggest_nearest};
+use tidings_decision::notify::message::{MAX_RECIPIENTS, RawMessage};
 
 /// Largest tree of one message that takes more than twice its text, bytes: 10,000 users have 640,000.
 const MAX_TREE_BYTES: usize = 1 << 20;

@@ -26,18 +26,17 @@ use super::body::Batch;
 use super::error::ApiError;
 use super::idempotency::{self, Begun};
 use super::rejected::refuse_all;
-use crate::actors::App;
-use crate::actors::ephemeral::tell_now;
-use crate::actors::notifier::direct;
-use crate::actors::notifier::messages::{Keyed, Submitted};
-use crate::base::{EventKey, ExternalId, FieldError, Millis, Timestamp};
-use crate::http::permit::{SendMessages, With};
-use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
-use crate::privacy::audit::AuditEntry;
-use crate::store;
-use crate::store::broadcasts;
-use crate::store::idempotency::Request;
-use crate::store::outbox::{self, Accepted, Submission};
+use crate::permit::{SendMessages, With};
+use tidings_actors::App;
+use tidings_actors::ephemeral::tell_now;
+use tidings_actors::notifier::direct;
+use tidings_actors::notifier::messages::{Keyed, Submitted};
+use tidings_core::base::{EventKey, ExternalId, FieldError, Millis, Timestamp};
+use tidings_decision::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
+use tidings_decision::privacy::audit::AuditEntry;
+use tidings_store::broadcasts;
+use tidings_store::idempotency::Request;
+use tidings_store::outbox::{self, Accepted, Submission};
 
 /// Answers 202 when everything accepted is durable; a body that can't be read at all, or of which nothing can be accepted, is a 400.
 pub async fn post(
@@ -89,7 +88,10 @@ pub async fn post(
     let told = tell(&app, ephemeral).await;
     if let (Some(_), Some(request)) = (told, keyed) {
         let answers = [(request.key, draft.json(&outcomes, told))];
-        app.state.store.run(move |connection| store::idempotency::answer(connection, &answers)).await?;
+        app.state
+            .store
+            .run(move |connection| tidings_store::idempotency::answer(connection, &answers))
+            .await?;
     }
     Ok(HttpResponse::Accepted().json(draft.answer(&outcomes, told)))
 }

@@ -2,11 +2,11 @@
 
 use super::answer::Draft;
 use super::audience::searchable;
-use crate::actors::App;
-use crate::base::{FieldError, Timestamp};
-use crate::http::error::ApiError;
-use crate::notify::content::VariablesError;
-use crate::notify::message::Addressed;
+use crate::error::ApiError;
+use tidings_actors::App;
+use tidings_core::base::{FieldError, Timestamp};
+use tidings_decision::notify::content::VariablesError;
+use tidings_decision::notify::message::Addressed;
 
 /// Most messages of a request that name a template: each is tried in every language.
 const MAX_WITH_TEMPLATE: usize = 100;

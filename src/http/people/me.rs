@@ -4,10 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::privacy::Role;
-use crate::privacy::sign_in::csrf_token;
-use crate::state::sign_ins::Begun;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::Role;
+use tidings_decision::privacy::sign_in::csrf_token;
+use tidings_state::sign_ins::Begun;
 
 /// A caller with role and permissions.
 #[derive(Serialize, ToSchema)]

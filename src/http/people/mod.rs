@@ -19,13 +19,13 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use super::permit::{ManagePeople, With};
-use crate::actors::App;
-use crate::base::{Timestamp, json, nearest, suggest_nearest};
-use crate::privacy::api_key::account_is_within;
-use crate::privacy::{Permission, Role, sign_in as names};
-use crate::state::sign_ins::{SignInError, page_of_link};
-use crate::store::in_transaction;
-use crate::store::people::{self, Changed, PersonRow};
+use tidings_actors::App;
+use tidings_core::base::{Timestamp, json, nearest, suggest_nearest};
+use tidings_decision::privacy::api_key::account_is_within;
+use tidings_decision::privacy::{Permission, Role, sign_in as names};
+use tidings_state::sign_ins::{SignInError, page_of_link};
+use tidings_store::in_transaction;
+use tidings_store::people::{self, Changed, PersonRow};
 
 /// Accounts of a page, unless another number is asked for, and the most.
 const PAGE: i64 = 50;

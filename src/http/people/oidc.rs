@@ -9,16 +9,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::sign_in::{begin, line};
-use crate::actors::App;
-use crate::http::describe::{self, Described, May};
-use crate::http::error::ApiError;
-use crate::http::forwarded::Original;
-use crate::http::permit::Anybody;
-use crate::http::session_cookie::{self, Line};
-use crate::privacy::oidc::OidcError;
-use crate::privacy::sign_in::is_same;
-use crate::state::oidc::LASTS;
-use crate::store::{Connection, people};
+use crate::describe::{self, Described, May};
+use crate::error::ApiError;
+use crate::forwarded::Original;
+use crate::permit::Anybody;
+use crate::session_cookie::{self, Line};
+use tidings_actors::App;
+use tidings_decision::privacy::oidc::OidcError;
+use tidings_decision::privacy::sign_in::is_same;
+use tidings_state::oidc::LASTS;
+use tidings_store::{Connection, people};
 
 /// Parameters with which a provider sends the browser back.
 #[derive(Deserialize, IntoParams)]

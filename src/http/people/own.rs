@@ -12,20 +12,20 @@ use uuid::Uuid;
 use super::me::Me;
 use super::parse;
 use super::sign_in::{begin, checked, line};
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::http::audited::Change;
-use crate::http::auth::Caller;
-use crate::http::body::Body;
-use crate::http::describe::{self, Described, May};
-use crate::http::error::ApiError;
-use crate::http::permit::SignedIn;
-use crate::http::rates::{self, Who};
-use crate::http::session_cookie::{self, Line};
-use crate::privacy::sign_in::csrf_token;
-use crate::state::sign_ins::SignInError;
-use crate::store::person_sessions::SessionRow;
-use crate::store::{Connection, in_transaction, people, person_sessions};
+use crate::audited::Change;
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::describe::{self, Described, May};
+use crate::error::ApiError;
+use crate::permit::SignedIn;
+use crate::rates::{self, Who};
+use crate::session_cookie::{self, Line};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::sign_in::csrf_token;
+use tidings_state::sign_ins::SignInError;
+use tidings_store::person_sessions::SessionRow;
+use tidings_store::{Connection, in_transaction, people, person_sessions};
 
 /// A session as its person sees it.
 #[derive(Serialize, ToSchema)]

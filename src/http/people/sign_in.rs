@@ -10,20 +10,20 @@ use utoipa::ToSchema;
 
 use super::me::Me;
 use super::{name, parse};
-use crate::actors::App;
-use crate::base::Timestamp;
-use crate::config::AuthMode;
-use crate::http::audited::{Change, Seen};
-use crate::http::body::Body;
-use crate::http::describe::{self, Described, May};
-use crate::http::error::ApiError;
-use crate::http::permit::Anybody;
-use crate::http::rates::{self, Who};
-use crate::http::session_cookie::{self, Line};
-use crate::privacy::sign_in::{self, Person};
-use crate::privacy::{Access, password};
-use crate::state::sign_ins::{Begun, Client, SignInError};
-use crate::store::{Connection, StoreError, in_transaction, people, person_sessions};
+use crate::audited::{Change, Seen};
+use crate::body::Body;
+use crate::describe::{self, Described, May};
+use crate::error::ApiError;
+use crate::permit::Anybody;
+use crate::rates::{self, Who};
+use crate::session_cookie::{self, Line};
+use tidings_actors::App;
+use tidings_core::base::Timestamp;
+use tidings_core::config::AuthMode;
+use tidings_decision::privacy::sign_in::{self, Person};
+use tidings_decision::privacy::{Access, password};
+use tidings_state::sign_ins::{Begun, Client, SignInError};
+use tidings_store::{Connection, StoreError, in_transaction, people, person_sessions};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
@@ -97,7 +97,7 @@ pub fn described() -> Vec<Described> {
 }
 
 /// The way of a request whose client may get a session.
-pub(in crate::http) fn line(request: &HttpRequest, app: &App) -> Result<Line, ApiError> {
+pub(crate) fn line(request: &HttpRequest, app: &App) -> Result<Line, ApiError> {
     if app.state.config.auth.mode == AuthMode::Off {
         return Err(ApiError::Conflict("nobody signs in while auth.mode = \"off\"".to_owned()));
     }
@@ -106,7 +106,7 @@ pub(in crate::http) fn line(request: &HttpRequest, app: &App) -> Result<Line, Ap
 
 /// Begins a session of a person, in place of the one that the browser has, and sets its cookie; `None` where `person` finds nobody. It
 /// works in the same transaction, as does the entry of the audit log.
-pub(in crate::http) async fn begin(
+pub(crate) async fn begin(
     request: &HttpRequest,
     app: &App,
     line: Line,

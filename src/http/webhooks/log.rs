@@ -7,17 +7,17 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{id, read};
-use crate::actors::App;
-use crate::actors::webhooks::messages::LookNow;
-use crate::base::{Timestamp, json, suggest_nearest};
-use crate::http::audited::{Change, in_one};
-use crate::http::body::Body;
-use crate::http::describe::{self, Described, May};
-use crate::http::error::ApiError;
-use crate::http::page::next_after;
-use crate::http::permit::{ManageWebhooks, With};
-use crate::privacy::Permission;
-use crate::store::webhook_outbox::{self, Logged, LoggedAttempt, MAX_REPLAYED, Replay};
+use crate::audited::{Change, in_one};
+use crate::body::Body;
+use crate::describe::{self, Described, May};
+use crate::error::ApiError;
+use crate::page::next_after;
+use crate::permit::{ManageWebhooks, With};
+use tidings_actors::App;
+use tidings_actors::webhooks::messages::LookNow;
+use tidings_core::base::{Timestamp, json, suggest_nearest};
+use tidings_decision::privacy::Permission;
+use tidings_store::webhook_outbox::{self, Logged, LoggedAttempt, MAX_REPLAYED, Replay};
 
 const STATES: [&str; 3] = ["pending", "delivered", "failed"];
 const DEFAULT_LIMIT: i64 = 20;

@@ -15,16 +15,16 @@ use super::audited::{Change, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
-use crate::actors::App;
-use crate::actors::webhooks::messages::LookNow;
-use crate::base::{Timestamp, json, nearest, suggest_nearest};
-use crate::deliver::webhooks::WebhookEvent;
-use crate::http::permit::{ManageWebhooks, With};
-use crate::privacy::Permission;
-use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
-use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
-use crate::store::{Connection, StoreError, webhook_outbox, webhook_upkeep};
-use crate::transport::webhooks::check_url;
+use crate::permit::{ManageWebhooks, With};
+use tidings_actors::App;
+use tidings_actors::webhooks::messages::LookNow;
+use tidings_core::base::{Timestamp, json, nearest, suggest_nearest};
+use tidings_decision::deliver::webhooks::WebhookEvent;
+use tidings_decision::privacy::Permission;
+use tidings_decision::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
+use tidings_store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
+use tidings_store::{Connection, StoreError, webhook_outbox, webhook_upkeep};
+use tidings_transport::webhooks::check_url;
 
 /// Longest description, in bytes.
 const MAX_DESCRIPTION_BYTES: usize = 500;

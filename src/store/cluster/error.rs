@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::store::postgres::StoreError;
+use crate::postgres::StoreError;
 
 /// Reason for the lack of a private cluster. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ use self::binaries::Binaries;
 use self::error::last_lines;
 use self::place::Place;
 use self::postmaster::Postmaster;
-use crate::store::postgres::StoreError;
+use crate::postgres::StoreError;
 
 pub use error::ClusterError;
 pub use options::ClusterOptions;

@@ -172,7 +172,7 @@ fn short_hash(bytes: &[u8]) -> String {
 /// A new directory below [`ELSEWHERE`] and the link to it. Its name is never used again, so that a data directory that
 /// was deleted and made anew starts empty.
 fn make_elsewhere(data_dir: &Path, link: &Path, account: Account) -> Result<PathBuf, ClusterError> {
-    let moment = crate::base::Timestamp::now().as_seconds();
+    let moment = tidings_core::base::Timestamp::now().as_seconds();
     let parent =
         Path::new(ELSEWHERE).join(format!("{}-{moment}", short_hash(data_dir.as_os_str().as_bytes())));
     DirBuilder::new()

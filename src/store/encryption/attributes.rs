@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{Fields, Opener, Sealer};
-use crate::privacy::encryption::{Field, Owner, Unavailable};
-use crate::store::postgres::error::StoreError;
+use crate::postgres::error::StoreError;
+use tidings_decision::privacy::encryption::{Field, Owner, Unavailable};
 
 /// Name of the only member of an encrypted value.
 const SEALED: &str = "sealed";

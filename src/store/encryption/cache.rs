@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::privacy::encryption::{DataKey, Owner};
+use tidings_decision::privacy::encryption::{DataKey, Owner};
 
 /// Keys of a generation; twice as many are held.
 const GENERATION: usize = 8_192;

@@ -4,11 +4,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::privacy::encryption::Owner;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::error::StoreError;
-use crate::store::postgres::session::connect;
-use crate::store::postgres::sql::sql;
+use crate::postgres::columns::column;
+use crate::postgres::error::StoreError;
+use crate::postgres::session::connect;
+use crate::postgres::sql::sql;
+use tidings_decision::privacy::encryption::Owner;
 
 /// A row of the table.
 #[derive(Clone, Debug)]

@@ -12,11 +12,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fields, data_keys, nonce};
-use crate::privacy::encryption::{Field, Owner};
-use crate::store::postgres::columns::column;
-use crate::store::postgres::error::StoreError;
-use crate::store::postgres::session::{in_transaction, without_time_limit};
-use crate::store::postgres::sql::sql;
+use crate::postgres::columns::column;
+use crate::postgres::error::StoreError;
+use crate::postgres::session::{in_transaction, without_time_limit};
+use crate::postgres::sql::sql;
+use tidings_decision::privacy::encryption::{Field, Owner};
 
 /// Begin of the fields that are encrypted, in a condition.
 const SEALED: &str = "'enc1:%'";

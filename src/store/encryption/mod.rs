@@ -25,8 +25,8 @@ use uuid::Uuid;
 use self::cache::{Cache, Known};
 use self::data_keys::{KeySession, WrappedKey};
 use super::postgres::error::StoreError;
-use crate::base::UserId;
-use crate::privacy::encryption::{
+use tidings_core::base::UserId;
+use tidings_decision::privacy::encryption::{
     DataKey, Field, KEY_BYTES, MasterKeys, NONCE_BYTES, Nonce, Owner, Unavailable, key_of, open, seal,
 };
 

@@ -9,10 +9,10 @@ use diesel::sql_types::{Array, Integer, Text};
 use serde_json::json;
 
 use super::{Fields, Sealer};
-use crate::base::ExternalId;
-use crate::privacy::encryption::{Field, Owner, Unavailable};
-use crate::store::postgres::error::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::postgres::error::StoreError;
+use crate::postgres::sql::sql;
+use tidings_core::base::ExternalId;
+use tidings_decision::privacy::encryption::{Field, Owner, Unavailable};
 
 /// Keys for words of one batch.
 pub struct Words {

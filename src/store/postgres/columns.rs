@@ -108,7 +108,7 @@ mod tests {
     use diesel::sql_types::{Bool, Integer, Text};
 
     use super::*;
-    use crate::store::postgres::sql::sql;
+    use crate::postgres::sql::sql;
 
     #[test]
     fn names_expressions_and_placeholders_are_of_one_list() {

@@ -2,7 +2,7 @@
 
 use diesel::data_types::PgTimestamp;
 
-use crate::base::{ExternalId, ItemId, Timestamp};
+use tidings_core::base::{ExternalId, ItemId, Timestamp};
 
 use super::error::StoreError;
 

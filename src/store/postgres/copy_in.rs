@@ -81,7 +81,7 @@ pub(crate) fn store_error(error: std::io::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::postgres::copy_out::CopyOut;
+    use crate::postgres::copy_out::CopyOut;
 
     #[test]
     fn what_is_written_is_read_back() {

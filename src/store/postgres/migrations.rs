@@ -15,7 +15,7 @@ use super::session::{SESSION_SETTINGS, in_transaction};
 use super::sql::sql;
 
 /// `migrations/`, as of the build.
-pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
 /// Key of the advisory lock under which migrations run ("tidings" in ASCII).
 const LOCK: i64 = 0x0074_6964_696e_6773;

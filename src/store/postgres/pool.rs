@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::session::{SESSION_SETTINGS, connect};
 use super::watch::Watch;
-use crate::privacy::encryption::MasterKeys;
-use crate::store::encryption::Fields;
+use crate::encryption::Fields;
+use tidings_decision::privacy::encryption::MasterKeys;
 
 /// Longest wait of a caller for a free connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);

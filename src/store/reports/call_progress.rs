@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::store::postgres::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::sql::sql;
 
 /// Users of a message of the shop, by what has become of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

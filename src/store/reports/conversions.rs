@@ -11,13 +11,13 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
-use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
-use crate::catalogue::{Currency, Money};
-use crate::event::EventKind;
-use crate::feedback::attribution::{self, Credit, Kept, Naming, Trade};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
+use tidings_core::catalogue::{Currency, Money};
+use tidings_core::event::EventKind;
+use tidings_decision::feedback::attribution::{self, Credit, Kept, Naming, Trade};
 
 type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<String>, Option<i64>);
 type NamingRow = (i32, Uuid, PgTimestamp, Vec<i32>);

@@ -13,15 +13,15 @@ use diesel::sql_types::{
 use serde_json::Value;
 
 use super::conversions;
-use crate::base::{Millis, NotificationId, Timestamp, UserId};
-use crate::catalogue::Money;
-use crate::feedback::attribution::{self, Brought, Kept};
-use crate::feedback::lift::UserOutcome;
-pub use crate::response::CoinDecision;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, segment_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{Millis, NotificationId, Timestamp, UserId};
+use tidings_core::catalogue::Money;
+pub use tidings_core::response::CoinDecision;
+use tidings_decision::feedback::attribution::{self, Brought, Kept};
+use tidings_decision::feedback::lift::UserOutcome;
 
 /// Most users of one reading: some 100 MB while it is made.
 pub const MAX_USERS: i64 = 1_000_000;

@@ -3,11 +3,11 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
 
-use crate::base::{Millis, Timestamp};
-use crate::config::Cap;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{Millis, Timestamp};
+use tidings_core::config::Cap;
 
 /// Users by how much of a cap they have used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

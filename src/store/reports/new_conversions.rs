@@ -10,12 +10,12 @@ use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Timestamptz, Uui
 use uuid::Uuid;
 
 use super::conversions;
-use crate::base::{EventKey, ItemId, Millis, Timestamp, UserId};
-use crate::catalogue::Money;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{EventKey, ItemId, Millis, Timestamp, UserId};
+use tidings_core::catalogue::Money;
 
 /// A credited purchase.
 struct Conversion {

@@ -6,14 +6,14 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz, Uuid as 
 use serde::Serialize;
 
 use super::conversions;
-use crate::base::{Millis, NotificationId, Timestamp};
-use crate::catalogue::Money;
-use crate::feedback::attribution::{self, Brought};
-use crate::feedback::outcomes::{OutcomeCounts, Share};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{Millis, NotificationId, Timestamp};
+use tidings_core::catalogue::Money;
+use tidings_decision::feedback::attribution::{self, Brought};
+use tidings_decision::feedback::outcomes::{OutcomeCounts, Share};
 
 /// Key by which messages are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

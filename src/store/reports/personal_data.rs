@@ -7,12 +7,12 @@ use diesel::sql_types::{BigInt, Integer, Text};
 use serde_json::{Map, Value};
 
 use super::export::kinds;
-use crate::base::UserId;
-use crate::privacy::encryption::{Field, Owner, key_of};
-use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
-use crate::store::encryption::{Fields, Opener, owner};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::encryption::{Fields, Opener, owner};
+use crate::postgres::StoreError;
+use crate::postgres::sql::sql;
+use tidings_core::base::UserId;
+use tidings_decision::privacy::encryption::{Field, Owner, key_of};
 
 /// A kind of personal data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

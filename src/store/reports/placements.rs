@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, SmallInt, Text, Timestamptz};
 
-use crate::base::{Millis, Timestamp};
-use crate::event::{EventKind, FIRST_OWN_CODE};
-use crate::feedback::placements::ListCounts;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{Millis, Timestamp};
+use tidings_core::event::{EventKind, FIRST_OWN_CODE};
+use tidings_decision::feedback::placements::ListCounts;
 
 /// Most placements of one answer.
 const MAX_PLACEMENTS: i64 = 1_000;

@@ -6,15 +6,15 @@ use diesel::sql_types::{Array, BigInt, Float, Nullable, SmallInt, Text, Timestam
 use uuid::Uuid;
 
 use super::conversions;
-use crate::base::{Millis, NotificationId, Timestamp};
-use crate::catalogue::Money;
-use crate::feedback::attribution;
-use crate::response::PerResponse;
-use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
+use crate::postgres::convert::{from_pg, segment_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{Millis, NotificationId, Timestamp};
+use tidings_core::catalogue::Money;
+use tidings_core::response::PerResponse;
+use tidings_decision::feedback::attribution;
 
-pub use crate::response::Message;
+pub use tidings_core::response::Message;
 
 type Columns = (
     Nullable<SqlUuid>,

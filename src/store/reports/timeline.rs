@@ -12,15 +12,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::conversions;
-use crate::base::{ItemId, Millis, Timestamp, UserId};
-use crate::catalogue::Money;
-use crate::feedback::FeedbackOutcome;
-use crate::feedback::attribution::Credit;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::{Fields, owner, unavailable_message};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::{Fields, owner, unavailable_message};
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ItemId, Millis, Timestamp, UserId};
+use tidings_core::catalogue::Money;
+use tidings_decision::feedback::FeedbackOutcome;
+use tidings_decision::feedback::attribution::Credit;
+use tidings_decision::privacy::encryption::Field;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]

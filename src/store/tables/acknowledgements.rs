@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Timestamptz};
 
-pub use crate::decide::record::Acknowledged;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+pub use tidings_decision::decide::record::Acknowledged;
 
 /// Notes how far streams were received; never less far than before.
 pub fn put(conn: &mut PgConnection, acknowledged: &[Acknowledged]) -> Result<(), StoreError> {

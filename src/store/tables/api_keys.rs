@@ -5,14 +5,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::privacy::api_key::{ApiKey, KeyHash};
-use crate::privacy::origin::Origin;
-use crate::privacy::{Permission, Role, Scope};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::api_key::{ApiKey, KeyHash};
+use tidings_decision::privacy::origin::Origin;
+use tidings_decision::privacy::{Permission, Role, Scope};
 
 /// Most keys that are not revoked.
 pub const MAX_KEYS: i64 = 1_000;

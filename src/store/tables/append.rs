@@ -12,15 +12,15 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::external_ids::{Names, find_all, resolve_all};
-use crate::base::{ItemId, Timestamp, UserId};
-use crate::catalogue::Currency;
-use crate::event::{Event, NewEvent};
-use crate::privacy::encryption::{Field, Owner};
-use crate::store::encryption::{Fields, owner};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::encryption::{Fields, owner};
+use crate::postgres::StoreError;
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{ItemId, Timestamp, UserId};
+use tidings_core::catalogue::Currency;
+use tidings_core::event::{Event, NewEvent};
+use tidings_decision::privacy::encryption::{Field, Owner};
 
 /// Batches up to this size are tried in one statement. In larger ones the same names come again and again, and looking
 /// each up once is worth its round trips.
@@ -81,10 +81,10 @@ pub fn ensure_partitions(
 ) -> Result<(), StoreError> {
     // At most one call a day of data; the function itself knows years.
     let days: BTreeSet<i64> =
-        moments.into_iter().map(|at| at.0.div_euclid(crate::base::time::DAY_MICROS)).collect();
+        moments.into_iter().map(|at| at.0.div_euclid(tidings_core::base::time::DAY_MICROS)).collect();
     let moments: Vec<PgTimestamp> = days
         .into_iter()
-        .map(|day| to_pg(Timestamp(day.saturating_mul(crate::base::time::DAY_MICROS))))
+        .map(|day| to_pg(Timestamp(day.saturating_mul(tidings_core::base::time::DAY_MICROS))))
         .collect();
     sql::<()>(
         "SELECT ensure_event_partition(year) FROM (SELECT DISTINCT date_trunc('year', moment AT TIME ZONE 'UTC') \

@@ -4,14 +4,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::notify::Priority;
-use crate::notify::message::Encoded;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::Fields;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::encryption::Fields;
+use crate::postgres::StoreError;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::notify::Priority;
+use tidings_decision::notify::message::Encoded;
+use tidings_decision::privacy::encryption::Field;
 
 /// Condition on users `u`: rows that an erasure has taken the name off, and not removed yet, get nothing. (They count as robots.)
 const NOT_BEING_ERASED: &str =

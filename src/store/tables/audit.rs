@@ -6,12 +6,12 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
 
-use crate::base::Timestamp;
-use crate::privacy::audit::{AuditEntry, Chained, FIRST, Hash, Salt, Seal};
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, in_transaction, lock_until_commit};
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, in_transaction, lock_until_commit};
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::audit::{AuditEntry, Chained, FIRST, Hash, Salt, Seal};
 
 /// Key of the advisory lock under which rows are added ("audit" in ASCII).
 const LOCK: i64 = 0x0061_7564_6974;

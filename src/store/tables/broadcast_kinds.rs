@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::audiences::Wide;
-use crate::base::{ExternalId, Timestamp};
-use crate::notify::local_time::LocalTime;
-use crate::notify::message::Audience;
-use crate::notify::pace::Pace;
-use crate::notify::{Message, Unsent};
-use crate::profile::encrypted_among;
-use crate::store::encryption::Fields;
+use crate::encryption::Fields;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::profile::encrypted_among;
+use tidings_decision::notify::local_time::LocalTime;
+use tidings_decision::notify::message::Audience;
+use tidings_decision::notify::pace::Pace;
+use tidings_decision::notify::{Message, Unsent};
 
 /// A row.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,17 +15,17 @@ use super::audiences::{self, Like};
 pub use super::broadcast_kinds::{Broadcast, State, To};
 use super::deferred;
 use super::local_broadcasts;
-use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::notify::Unsent;
-use crate::notify::local_time::LocalTime;
-use crate::notify::pace::Pace;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::Fields;
-use crate::store::encryption::words::unavailable_words;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::{Batch, column};
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::Fields;
+use crate::encryption::words::unavailable_words;
+use crate::postgres::StoreError;
+use crate::postgres::columns::{Batch, column};
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, NotificationId, Timestamp};
+use tidings_decision::notify::Unsent;
+use tidings_decision::notify::local_time::LocalTime;
+use tidings_decision::notify::pace::Pace;
+use tidings_decision::privacy::encryption::Field;
 
 /// Broadcasts handed to the outbox in one transaction.
 const AT_ONCE: i64 = 16;

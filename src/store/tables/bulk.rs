@@ -20,16 +20,16 @@ use super::external_ids::{Names, find_all, resolve_all};
 use super::loaded_items::{self, Lengths};
 use super::robots;
 use super::stated_features;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::catalogue::NewItem;
-use crate::decide::record::RobotFlag;
-use crate::event::NewEvent;
-use crate::privacy::encryption::{Field, Owner};
-use crate::profile::{StatedFeatures, StatedUser};
-use crate::store::encryption::Fields;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
+use crate::encryption::Fields;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_core::catalogue::NewItem;
+use tidings_core::event::NewEvent;
+use tidings_core::profile::{StatedFeatures, StatedUser};
+use tidings_decision::decide::record::RobotFlag;
+use tidings_decision::privacy::encryption::{Field, Owner};
 
 /// Reason of a flag by imported rows.
 const OF_ROWS: &str = "more actions in a minute or a day of the imported rows than a person makes";
@@ -377,11 +377,11 @@ fn seal<'e>(
 }
 
 fn day(at: Timestamp) -> i64 {
-    at.0.div_euclid(crate::base::time::DAY_MICROS)
+    at.0.div_euclid(tidings_core::base::time::DAY_MICROS)
 }
 
 fn first_moment(day: i64) -> Timestamp {
-    Timestamp(day.saturating_mul(crate::base::time::DAY_MICROS))
+    Timestamp(day.saturating_mul(tidings_core::base::time::DAY_MICROS))
 }
 
 fn unknown<'a>(known: &KnownIds, ids: impl Iterator<Item = &'a ExternalId>) -> HashSet<&'a ExternalId> {

@@ -7,15 +7,15 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestampt
 use uuid::Uuid;
 
 use super::broadcasts::{Broadcast, Columns, Row, SELECT, State, opened};
-use crate::base::{NotificationId, Timestamp};
-use crate::notify::Message;
-use crate::notify::pace::Pace;
-use crate::privacy::encryption::{Field, Owner};
-use crate::store::encryption::words::unavailable_words;
-use crate::store::encryption::{Fields, unavailable_message};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::words::unavailable_words;
+use crate::encryption::{Fields, unavailable_message};
+use crate::postgres::StoreError;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{NotificationId, Timestamp};
+use tidings_decision::notify::Message;
+use tidings_decision::notify::pace::Pace;
+use tidings_decision::privacy::encryption::{Field, Owner};
 
 /// Broadcasts with a rate that are looked at in one transaction.
 const RATED_AT_ONCE: i64 = 64;

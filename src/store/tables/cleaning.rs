@@ -3,10 +3,10 @@
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::from_pg;
-use crate::store::schema::cleaning_reports as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::from_pg;
+use tidings_core::base::Timestamp;
+use tidings_schema::cleaning_reports as table;
 
 /// A report to store.
 #[derive(Clone, Debug, PartialEq)]

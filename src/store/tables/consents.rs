@@ -4,11 +4,11 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Text};
 
-use crate::base::{Timestamp, UserId};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::from_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::schema::consents as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::from_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{Timestamp, UserId};
+use tidings_schema::consents as table;
 
 /// One entry of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use diesel::sql_types::{
 
 use super::decisions::DecisionRow;
 use super::notifications::{self, NewNotification};
-use crate::deliver::channel;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::owner;
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{join_items, join_numbers, join_texts, segment_to_sql, to_pg};
-use crate::store::postgres::sql::{Binds, sql};
-use crate::store::postgres::{Store, StoreError};
+use crate::encryption::owner;
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::{join_items, join_numbers, join_texts, segment_to_sql, to_pg};
+use crate::postgres::sql::{Binds, sql};
+use crate::postgres::{Store, StoreError};
+use tidings_decision::deliver::channel;
+use tidings_decision::privacy::encryption::Field;
 
 /// Stores messages and decisions, all or none, unless another server has taken the lease: then it is
 /// [`StoreError::LeaseLost`] (see [`super::lease`]; no check where none was taken). A message for the socket is given to a

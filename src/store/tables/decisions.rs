@@ -4,12 +4,12 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::base::{ModelVersion, NotificationId, UserId};
-pub use crate::decide::record::{DecisionRow, Trace};
-use crate::response::Probabilities;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, items_from_sql, segment_from_sql};
-use crate::store::schema::decisions as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, items_from_sql, segment_from_sql};
+use tidings_core::base::{ModelVersion, NotificationId, UserId};
+use tidings_core::response::Probabilities;
+pub use tidings_decision::decide::record::{DecisionRow, Trace};
+use tidings_schema::decisions as table;
 
 /// Filter for the decisions to read.
 #[derive(Clone, Debug, PartialEq)]

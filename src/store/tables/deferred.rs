@@ -9,13 +9,13 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
-use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
-use crate::decide::MAX_DEFERRED_READ;
-pub use crate::decide::record::DeferredRow;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
+use tidings_decision::decide::MAX_DEFERRED_READ;
+pub use tidings_decision::decide::record::DeferredRow;
 
 /// Stores deferred triggers. Of one that is there already the moment and the expiry change.
 pub fn put(conn: &mut PgConnection, rows: &[DeferredRow]) -> Result<(), StoreError> {

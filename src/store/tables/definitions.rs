@@ -7,13 +7,13 @@ use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
 use serde_json::Value;
 
 use super::experiment_definitions;
-use crate::base::Timestamp;
-use crate::decide::definition_change::NewVersion;
-use crate::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::from_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::schema::definitions as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::from_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::decide::definition_change::NewVersion;
+use tidings_decision::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition};
+use tidings_schema::definitions as table;
 
 /// One version of a definition, with who stored it and when.
 #[derive(Clone, Debug, PartialEq)]

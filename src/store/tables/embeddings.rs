@@ -5,11 +5,11 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Float, Integer, Nullable, Timestamptz};
 
-use crate::base::{ItemId, Timestamp};
-use crate::catalogue::{Embedding, NewItem};
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ItemId, Timestamp};
+use tidings_core::catalogue::{Embedding, NewItem};
 
 /// Lets no other transaction change lengths until this one ends, where any of the items has an embedding; whether one has.
 pub(super) fn hold<'a>(

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::erasures::{Counted, UnderWay, count, erased, erasing};
 use super::{audit, event_kinds};
-use crate::base::{ItemId, Timestamp, UserId};
-use crate::event::Event;
-use crate::privacy::pseudonym::{self, Lookup, spellings};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ItemId, Timestamp, UserId};
+use tidings_core::event::Event;
+use tidings_decision::privacy::pseudonym::{self, Lookup, spellings};
 
 /// Rows of a batch.
 pub const BATCH: i64 = 5_000;

@@ -12,11 +12,11 @@ use diesel::sql_types::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::base::{ExternalId, Timestamp};
-use crate::privacy::audit::Hash;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, in_transaction, without_time_limit};
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, in_transaction, without_time_limit};
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_decision::privacy::audit::Hash;
 
 /// Request for an erasure.
 #[derive(Clone, Debug)]

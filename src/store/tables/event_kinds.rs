@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Float, Text};
 
-use crate::config::{KindSetting, Kinds};
-use crate::event::{FIRST_OWN_CODE, OwnKind, OwnKinds};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::sql::sql;
-use crate::store::schema::event_kinds as table;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::sql::sql;
+use tidings_core::config::{KindSetting, Kinds};
+use tidings_core::event::{FIRST_OWN_CODE, OwnKind, OwnKinds};
+use tidings_schema::event_kinds as table;
 
 /// Notes the kinds of a configuration with their weights, and reads all: those of the configuration are accepted, the others
 /// only read.

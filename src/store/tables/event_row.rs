@@ -2,11 +2,11 @@
 
 use diesel::data_types::PgTimestamp;
 
-use crate::base::{ItemId, UserId};
-use crate::catalogue::Currency;
-use crate::event::{Event, FIRST_OWN_CODE, OwnKinds};
-use crate::store::postgres::convert::from_pg;
-use crate::store::schema::events;
+use crate::postgres::convert::from_pg;
+use tidings_core::base::{ItemId, UserId};
+use tidings_core::catalogue::Currency;
+use tidings_core::event::{Event, FIRST_OWN_CODE, OwnKinds};
+use tidings_schema::events;
 
 /// The columns of an [`Event`].
 pub(super) type EventRow =

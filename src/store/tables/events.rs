@@ -6,11 +6,11 @@ use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Text
 
 use super::event_kinds;
 use super::event_row::event_from_row;
-use crate::base::Timestamp;
-use crate::event::Event;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_core::event::Event;
 
 /// Writing; and reading for training.
 pub use super::append::{Appended, append, ensure_partitions};

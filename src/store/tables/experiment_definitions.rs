@@ -5,11 +5,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Jsonb, Text, Timestamptz};
 use serde_json::Value;
 
-use crate::base::Timestamp;
-use crate::feedback::experiments::{Arm, next_phase};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::from_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::from_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::feedback::experiments::{Arm, next_phase};
 
 /// An experiment as it is defined, and since when its arms are what they are.
 #[derive(Clone, Debug, PartialEq)]

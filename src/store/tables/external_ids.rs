@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use diesel::sql_types::{Array, Integer, Text};
 use diesel::{PgConnection, RunQueryDsl};
 
-use crate::base::ExternalId;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::sql::sql;
+use tidings_core::base::ExternalId;
 
 /// One of the two tables with external ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

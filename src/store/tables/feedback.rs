@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Double, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::ItemId;
-pub use crate::decide::record::FeedbackRow;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::ItemId;
+pub use tidings_decision::decide::record::FeedbackRow;
 
 /// Stores feedback; true for each that is new, in input order. The second of one outcome for one message is ignored.
 pub fn insert(conn: &mut PgConnection, new: &[FeedbackRow]) -> Result<Vec<bool>, StoreError> {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Text, Timestamptz};
 
-use crate::base::UserId;
-pub use crate::decide::record::Fired;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::UserId;
+pub use tidings_decision::decide::record::Fired;
 
 /// Adds marks, or moves those that are there forward in time. One statement; users that are gone are left out.
 pub fn put(conn: &mut PgConnection, fired: &[Fired]) -> Result<(), StoreError> {

@@ -8,16 +8,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::{NotificationId, Timestamp, UserId};
-pub use crate::decide::record::Mark;
-use crate::deliver::standing::{Place, Placed};
-use crate::deliver::{Change, Marks, Withdrawal};
-use crate::privacy::encryption::Field;
-use crate::store::encryption::{Fields, owner, unavailable_message};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::{Fields, owner, unavailable_message};
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{NotificationId, Timestamp, UserId};
+pub use tidings_decision::decide::record::Mark;
+use tidings_decision::deliver::standing::{Place, Placed};
+use tidings_decision::deliver::{Change, Marks, Withdrawal};
+use tidings_decision::privacy::encryption::Field;
 
 /// Columns `seen_at, read_at, inbox_changed_at, archived_at IS NOT NULL, snoozed_until`.
 pub(super) type MarkColumns =

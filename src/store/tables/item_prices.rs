@@ -5,11 +5,11 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 
-use crate::base::{ItemId, Timestamp};
-use crate::catalogue::{Currency, KEPT_DAYS, PricePoint};
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ItemId, Timestamp};
+use tidings_core::catalogue::{Currency, KEPT_DAYS, PricePoint};
 
 type Columns = (Integer, Timestamptz, Double, Nullable<Text>);
 type Row = (i32, PgTimestamp, f64, Option<String>);

@@ -12,12 +12,12 @@ use super::embeddings;
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
 use super::loaded_items;
-use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::{Catalogue, Embedding, Item, Local, NewItem, PricePoint};
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
-use crate::store::schema::items as table;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ExternalId, ItemId, Timestamp};
+use tidings_core::catalogue::{Catalogue, Embedding, Item, Local, NewItem, PricePoint};
+use tidings_schema::items as table;
 
 /// Items that are not there from which on they are inserted whole.
 const MANY: usize = 100;

@@ -4,10 +4,10 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::schema::jobs as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use tidings_core::base::Timestamp;
+use tidings_schema::jobs as table;
 
 /// One job.
 #[derive(Clone, Debug, PartialEq)]

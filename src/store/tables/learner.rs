@@ -3,11 +3,11 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Jsonb, Timestamptz};
 
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::schema::learner as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_schema::learner as table;
 
 /// State saved last in this `version` of the format, and the moment of saving; `None` if nothing was.
 pub fn load(

@@ -14,10 +14,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::store::postgres::convert::from_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{Store, StoreError};
+use crate::postgres::convert::from_pg;
+use crate::postgres::sql::sql;
+use crate::postgres::{Store, StoreError};
+use tidings_core::base::Timestamp;
 
 /// Key of the advisory lock ("tidhold" in ASCII); such locks are a database's own.
 const LOCK: i64 = 0x0074_6964_686f_6c64;

@@ -4,11 +4,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{join_items, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::{join_items, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, ItemId, Timestamp};
 
 /// List of a placement that was answered.
 #[derive(Clone, Debug, PartialEq)]

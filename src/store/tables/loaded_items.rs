@@ -11,11 +11,11 @@ use diesel::sql_types::{Integer, Text, Timestamptz};
 use super::embeddings;
 use super::external_ids::{Names, find_all};
 use super::item_prices;
-use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::{Item, NewItem};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, ItemId, Timestamp};
+use tidings_core::catalogue::{Item, NewItem};
 
 diesel::table! {
     /// Lives for one transaction. Null = the item says nothing of it.

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::audiences::{MAX_USERS, Wide};
 use super::broadcast_kinds::Broadcast;
-use crate::base::{ExternalId, Timestamp};
-use crate::notify::local_time::{ByZone, LocalTime};
-use crate::privacy::encryption::Field;
-use crate::store::encryption::Fields;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::encryption::Fields;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_decision::notify::local_time::{ByZone, LocalTime};
+use tidings_decision::privacy::encryption::Field;
 
 /// Enters named users of a broadcast, whose time is still to come.
 pub(super) fn enter(

@@ -9,15 +9,15 @@ use super::decisions::DecisionRow;
 use super::external_ids::{Names, resolve_all};
 use super::notifications::NewNotification;
 use super::{decision_log, deferred, lease, preferences};
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::deliver::readdress::readdressed;
-use crate::privacy::encryption::{Field, Owner};
-use crate::store::encryption::Fields;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{Store, StoreError};
-use crate::store::schema::user_preferences;
+use crate::encryption::Fields;
+use crate::postgres::columns::column;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use crate::postgres::{Store, StoreError};
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::deliver::readdress::readdressed;
+use tidings_decision::privacy::encryption::{Field, Owner};
+use tidings_schema::user_preferences;
 
 /// Rows that follow the merged user without a second thought.
 const MOVES: [&str; 6] = [

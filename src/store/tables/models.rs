@@ -8,14 +8,14 @@ use diesel::pg::CopyFormat;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer};
 
-use crate::base::{ModelVersion, Timestamp};
-use crate::recommend::ModelSet;
-use crate::recommend::serve::Artefact;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::copy_in::{CopyIn, PIECE, store_error};
-use crate::store::postgres::sql::sql;
-use crate::store::schema::models as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::copy_in::{CopyIn, PIECE, store_error};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ModelVersion, Timestamp};
+use tidings_core::recommend::ModelSet;
+use tidings_core::recommend::serve::Artefact;
+use tidings_schema::models as table;
 
 /// State of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,18 +8,18 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::inbox::{self, MarkColumns, MarkRow};
-use crate::base::{NotificationId, Timestamp, UserId};
-use crate::decide::StoredNotification;
-pub use crate::decide::record::NewNotification;
-use crate::deliver::channel;
-use crate::deliver::stream::{MAX_ENTRIES, MAX_OLDER};
-use crate::notify::Priority;
-use crate::privacy::encryption::{Field, Owner};
-use crate::store::encryption::Fields;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, items_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::Fields;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, items_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{NotificationId, Timestamp, UserId};
+use tidings_decision::decide::StoredNotification;
+pub use tidings_decision::decide::record::NewNotification;
+use tidings_decision::deliver::channel;
+use tidings_decision::deliver::stream::{MAX_ENTRIES, MAX_OLDER};
+use tidings_decision::notify::Priority;
+use tidings_decision::privacy::encryption::{Field, Owner};
 
 /// Messages of a user that memory holds.
 pub(super) const TAIL: usize = MAX_ENTRIES;

@@ -14,15 +14,15 @@ use super::broadcast_kinds::OF_SEVERAL;
 use super::broadcasts::{self, Broadcast, State, To};
 use super::local_broadcasts;
 pub use super::submission::Submission;
-use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::notify::message::Audience;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::Fields;
-use crate::store::encryption::words::unavailable_words;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{external_id, from_pg, join_texts, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::Fields;
+use crate::encryption::words::unavailable_words;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{external_id, from_pg, join_texts, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, NotificationId, Timestamp};
+use tidings_decision::notify::message::Audience;
+use tidings_decision::privacy::encryption::Field;
 
 /// A row of the outbox.
 #[derive(Clone, Debug, PartialEq)]

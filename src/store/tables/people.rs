@@ -5,12 +5,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::Timestamp;
-use crate::privacy::Role;
-use crate::privacy::sign_in::{Person, SecretHash};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::Role;
+use tidings_decision::privacy::sign_in::{Person, SecretHash};
 
 /// Most accounts.
 pub const MAX_PEOPLE: usize = 10_000;

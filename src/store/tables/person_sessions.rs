@@ -6,11 +6,11 @@ use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid
 use uuid::Uuid;
 
 use super::people::role;
-use crate::base::Timestamp;
-use crate::privacy::sign_in::{Person, SecretHash, Session};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
+use tidings_decision::privacy::sign_in::{Person, SecretHash, Session};
 
 /// Most sessions of one person; the oldest ends for a further one.
 const MAX_OF_PERSON: i64 = 20;

@@ -4,14 +4,14 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
-use crate::base::UserId;
-use crate::notify::policy::PreferenceChange;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::schema::user_preferences as table;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::UserId;
+use tidings_decision::notify::policy::PreferenceChange;
+use tidings_schema::user_preferences as table;
 
-pub use crate::notify::policy::{PreferenceDocument as Preferences, SettingsDocument as Settings};
+pub use tidings_decision::notify::policy::{PreferenceDocument as Preferences, SettingsDocument as Settings};
 
 /// The row of a user.
 #[derive(Queryable, Insertable, AsChangeset)]

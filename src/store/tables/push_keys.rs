@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 
-use crate::store::postgres::StoreError;
-use crate::store::schema::push_keys as table;
+use crate::postgres::StoreError;
+use tidings_schema::push_keys as table;
 
 /// The stored key; `candidate` is stored when there is none. Of two servers that start together one candidate wins.
 pub fn get_or_create(conn: &mut PgConnection, candidate: &[u8; 32]) -> Result<Vec<u8>, StoreError> {

@@ -7,14 +7,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
-pub use crate::decide::record::HandOver;
-use crate::privacy::encryption::Field;
-use crate::store::encryption::{Fields, owner};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::encryption::{Fields, owner};
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
+pub use tidings_decision::decide::record::HandOver;
+use tidings_decision::privacy::encryption::Field;
 
 /// Older messages are not handed over: nobody waits for them any more.
 const HAND_OVER_DAYS: f64 = 1.0;
@@ -386,6 +386,6 @@ pub fn release(conn: &mut PgConnection) -> Result<usize, StoreError> {
 
 /// Rows that wait, claimed ones included.
 pub fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    use crate::store::schema::push_outbox::dsl::push_outbox;
+    use tidings_schema::push_outbox::dsl::push_outbox;
     Ok(push_outbox.count().get_result(conn)?)
 }

@@ -5,11 +5,11 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
 
-use crate::base::{Timestamp, UserId};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
-use crate::store::schema::{push_outbox, push_subscriptions as table};
+use crate::postgres::StoreError;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::{Timestamp, UserId};
+use tidings_schema::{push_outbox, push_subscriptions as table};
 
 /// A subscription as a browser hands it in, checked.
 #[derive(Clone, Debug, PartialEq)]

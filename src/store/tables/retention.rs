@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::to_pg;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::to_pg;
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
 
 fn older(
     conn: &mut PgConnection,

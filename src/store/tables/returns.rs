@@ -5,13 +5,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::decide::record::{Returned, SnoozeEnded};
-use crate::notify::Priority;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{external_id, from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{external_id, from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, NotificationId, Timestamp};
+use tidings_decision::decide::record::{Returned, SnoozeEnded};
+use tidings_decision::notify::Priority;
 
 /// One that came back longer ago is not decided about: nobody waits for it any more.
 const MAX_DAYS: f64 = 1.0;

@@ -7,12 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::users::UserSummary;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::decide::record::RobotFlag;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{external_id, from_pg, segment_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{external_id, from_pg, segment_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_decision::decide::record::RobotFlag;
 
 /// Flags users, or notes that their rate is still no person's; how many were not flagged before. The later of two flags of one
 /// user holds.

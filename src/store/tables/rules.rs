@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer};
 
-use crate::base::{ItemId, ModelVersion};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
-use crate::store::schema::association_rules as table;
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ItemId, ModelVersion};
+use tidings_schema::association_rules as table;
 
 /// A stored rule.
 #[derive(Clone, Debug, PartialEq)]

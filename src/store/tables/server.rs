@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 
-use crate::store::postgres::StoreError;
-use crate::store::schema::server;
+use crate::postgres::StoreError;
+use tidings_schema::server;
 
 /// Incarnation of all user streams: offsets of another epoch say nothing about this database.
 pub fn epoch(conn: &mut PgConnection) -> Result<String, StoreError> {

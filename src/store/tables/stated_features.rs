@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Double, Integer};
 
-use crate::base::UserId;
-use crate::profile::StatedFeatures;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::sql::sql;
+use tidings_core::base::UserId;
+use tidings_core::profile::StatedFeatures;
 
 /// Adds or replaces; each user at most once. How many rows are different now.
 pub(super) fn put(conn: &mut PgConnection, rows: &[(i32, StatedFeatures)]) -> Result<usize, StoreError> {

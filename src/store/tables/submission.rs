@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::base::{NotificationId, Timestamp};
-use crate::notify::local_time::LocalTime;
-use crate::notify::message::Audience;
-use crate::notify::pace::Pace;
+use tidings_core::base::{NotificationId, Timestamp};
+use tidings_decision::notify::local_time::LocalTime;
+use tidings_decision::notify::message::Audience;
+use tidings_decision::notify::pace::Pace;
 
 /// A message to accept.
 #[derive(Clone, Debug)]

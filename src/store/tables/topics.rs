@@ -6,10 +6,10 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{external_id, from_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{external_id, from_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, Timestamp, UserId};
 
 /// Most topics of a user.
 pub const MAX_TOPICS: i64 = 1_000;

@@ -13,13 +13,13 @@ use diesel::sql_types::{Bool, Integer, Text};
 
 use super::event_kinds;
 use super::robots;
-use crate::base::{ItemId, Timestamp, UserId};
-use crate::catalogue::Currency;
-use crate::event::{Event, OwnKinds};
-use crate::store::postgres::copy_out::CopyOut;
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
-use crate::store::schema::events;
+use crate::postgres::copy_out::CopyOut;
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ItemId, Timestamp, UserId};
+use tidings_core::catalogue::Currency;
+use tidings_core::event::{Event, OwnKinds};
+use tidings_schema::events;
 
 /// Microseconds from 1970 to 2000, from where PostgreSQL counts.
 const EPOCH_2000: i64 = 946_684_800_000_000;

@@ -5,12 +5,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Jsonb};
 use serde_json::Value;
 
-use crate::base::UserId;
-use crate::profile::Attributes;
-use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
-use crate::store::encryption::{Fields, Opener, owner};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::sql::sql;
+use crate::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::encryption::{Fields, Opener, owner};
+use crate::postgres::StoreError;
+use crate::postgres::sql::sql;
+use tidings_core::base::UserId;
+use tidings_core::profile::Attributes;
 
 /// Attributes of a user; none for most.
 pub fn get(conn: &mut PgConnection, fields: &Fields, user: UserId) -> Result<Attributes, StoreError> {

@@ -6,11 +6,11 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt, Text};
 
-use crate::base::{ExternalId, UserId};
-use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{external_id, segment_from_sql, segment_to_sql};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
+use crate::postgres::columns::Batch;
+use crate::postgres::convert::{external_id, segment_from_sql, segment_to_sql};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{ExternalId, UserId};
 
 /// Rows of one INSERT: large enough that the round trip does not count, small enough for memory.
 const CHUNK: usize = 10_000;

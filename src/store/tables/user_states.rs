@@ -16,18 +16,17 @@ use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row, is_of_own_kind};
 use super::notifications;
 use super::preferences::{self, Preferences};
 use super::user_attributes::opened;
-use crate::base::{NotificationId, Timestamp, UserId};
-use crate::decide::{RecentSend, SentAs, StoredUser, occasion};
-use crate::deliver::channel::from_code;
-use crate::event::{Event, OwnKinds};
-use crate::privacy::encryption::Owner;
-use crate::profile::StatedFeatures;
-use crate::store::encryption::attributes::sealed_attributes;
-use crate::store::encryption::{Fields, Opener};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::schema;
+use crate::encryption::attributes::sealed_attributes;
+use crate::encryption::{Fields, Opener};
+use crate::postgres::StoreError;
+use crate::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{NotificationId, Timestamp, UserId};
+use tidings_core::event::{Event, OwnKinds};
+use tidings_core::profile::StatedFeatures;
+use tidings_decision::decide::{RecentSend, SentAs, StoredUser, occasion};
+use tidings_decision::deliver::channel::from_code;
+use tidings_decision::privacy::encryption::Owner;
 
 /// Days that [`StoredUser::recent`] reaches back: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
@@ -297,7 +296,7 @@ fn stated(purchases: Option<f64>, minutes: Option<f64>, searches: Option<f64>) -
 }
 
 fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, StoreError> {
-    use schema::events::dsl;
+    use tidings_schema::events::dsl;
     let rows = dsl::events
         .filter(dsl::user_id.eq_any(ids))
         .order((dsl::occurred_at, dsl::received_at, dsl::event_key))

@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::external_ids::{Names, find_all, resolve_all};
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{external_id, segment_from_sql, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::schema::users;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{external_id, segment_from_sql, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::{ExternalId, Timestamp, UserId};
+use tidings_schema::users;
 
 pub use super::user_states::{Wishes, load_states, load_wishes};
 

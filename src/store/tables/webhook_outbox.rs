@@ -12,11 +12,11 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::webhook_upkeep::{STEP, give_up_disabled};
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
 
 /// Attempts of one delivery that are shown, the latest.
 const ATTEMPTS_SHOWN: i64 = 20;

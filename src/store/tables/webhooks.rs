@@ -6,10 +6,10 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz
 use uuid::Uuid;
 
 use super::webhook_upkeep::{STEP, give_up_disabled};
-use crate::base::Timestamp;
-use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::postgres::StoreError;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use tidings_core::base::Timestamp;
 
 /// Most endpoints.
 pub const MAX_ENDPOINTS: i64 = 50;

@@ -18,8 +18,8 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::base::Timestamp;
-use crate::config::Tls;
+use tidings_core::base::Timestamp;
+use tidings_core::config::Tls;
 
 /// Largest file of the two, bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;

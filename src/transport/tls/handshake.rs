@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Serving;
 use super::stream::Stream;
-use crate::config::Tls;
+use tidings_core::config::Tls;
 
 /// Share of the handshakes that one address may have under way: one in so many.
 const SHARE: usize = 4;

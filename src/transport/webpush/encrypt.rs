@@ -10,7 +10,7 @@ use p256::{PublicKey, SecretKey};
 use rand::RngExt;
 use sha2_10::Sha256;
 
-use crate::deliver::push_payload::MAX_PAYLOAD_BYTES;
+use tidings_decision::deliver::push_payload::MAX_PAYLOAD_BYTES;
 
 /// Record size in the header: everything is one record, and no service takes more (RFC 8291 §4).
 const RECORD_SIZE: u32 = 4_096;

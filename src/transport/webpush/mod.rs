@@ -17,8 +17,8 @@ use awc::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFT
 use awc::{Client, ClientResponse};
 
 use super::outbound;
-use crate::base::{Millis, Timestamp};
-use crate::deliver::push_payload::PushPayload;
+use tidings_core::base::{Millis, Timestamp};
+use tidings_decision::deliver::push_payload::PushPayload;
 
 pub use address::{NotPublic, PublicOnly, is_public};
 pub use encrypt::{EncryptError, UserAgentKeys, encrypt};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Millis, Timestamp};
+use tidings_core::base::{Millis, Timestamp};
 
 /// Sooner is never polite.
 const MIN_WAIT_S: u64 = 1;

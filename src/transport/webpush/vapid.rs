@@ -10,7 +10,7 @@ use rand::RngExt;
 use serde_json::json;
 use sha2_10::Sha256;
 
-use crate::base::Timestamp;
+use tidings_core::base::Timestamp;
 
 /// The server's key pair. Its secret half is in no log line and no `Debug` output.
 #[derive(Clone)]

@@ -7,11 +7,11 @@ use actix::Recipient;
 use actix_http::ws::{CloseReason, Item, Message};
 
 use super::Limits;
-use crate::base::ConnectionId;
-use crate::deliver::{CloseCode, Frame, Inbound, InboundError, frames};
-use crate::transport::conduct::Conduct;
-use crate::transport::framing::{Assembly, Violation, Whole};
-use crate::transport::pipe::{Gateway, Opened, Outbound, PipeHandle, PipeMeter, Received, ReceivedKind};
+use crate::conduct::Conduct;
+use crate::framing::{Assembly, Violation, Whole};
+use crate::pipe::{Gateway, Opened, Outbound, PipeHandle, PipeMeter, Received, ReceivedKind};
+use tidings_core::base::ConnectionId;
+use tidings_decision::deliver::{CloseCode, Frame, Inbound, InboundError, frames};
 
 /// Longest time a peer may take to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);

@@ -5,8 +5,8 @@ use actix_codec::Decoder;
 use actix_http::ws::{Codec, Frame, Message, ProtocolError};
 use actix_web::web::BytesMut;
 
-use crate::transport::frame_header::HeaderScanner;
-use crate::transport::framing::Violation;
+use crate::frame_header::HeaderScanner;
+use crate::framing::Violation;
 
 /// Bytes taken and thrown away after a violation. A client whose frame was a little too long has most of it under way, and
 /// closing a socket with unread bytes resets the connection, which can overtake the close frame; one that goes on sending is

@@ -14,7 +14,7 @@ mod outgoing;
 pub mod session;
 pub mod socket;
 
-use crate::config;
+use tidings_core::config;
 
 /// Subprotocols that a client may name in `Sec-WebSocket-Protocol` (RFC 6455 §1.9); the talk is the same without any.
 pub const SUBPROTOCOLS: [&str; 1] = ["tidings.v1"];

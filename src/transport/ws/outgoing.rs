@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
-use crate::deliver::Frame;
+use tidings_decision::deliver::Frame;
 
 /// Frames written with one call.
 const AT_ONCE: usize = 16;

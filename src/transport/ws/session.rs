@@ -18,10 +18,10 @@ use futures_util::{Stream, stream};
 use super::conversation::{Conversation, Reminder, Wire};
 use super::incoming::Incoming;
 use super::{Limits, SUBPROTOCOLS};
-use crate::deliver::Frame;
-use crate::transport::ending::Ending;
-use crate::transport::framing::{Violation, Whole};
-use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
+use crate::ending::Ending;
+use crate::framing::{Violation, Whole};
+use crate::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
+use tidings_decision::deliver::Frame;
 
 /// Upgrades a request to a WebSocket whose logins go to `gateway`; without one, to an echo that conformance tests talk
 /// to: the same code up to the whole message, which is sent back.

@@ -19,10 +19,10 @@ use super::Limits;
 use super::conversation::{Conversation, Reminder, Wire};
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
-use crate::deliver::Frame;
-use crate::transport::framing::Whole;
-use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
-use crate::transport::tls::Stream;
+use crate::framing::Whole;
+use crate::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
+use crate::tls::Stream;
+use tidings_decision::deliver::Frame;
 
 /// Bytes read with one call.
 const READ_AT_ONCE: usize = 16 << 10;

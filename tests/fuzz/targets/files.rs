@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
-use tidings::app::import::{Format, ImportOptions, prepare, take};
+use tidings::import::{Format, ImportOptions, prepare, take};
 use tidings::intake::dates::{DateForm, DateSurvey};
 use tidings::intake::numbers::{self, DecimalMark, NumberSurvey};
 use tidings::intake::{

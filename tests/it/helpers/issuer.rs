@@ -13,12 +13,12 @@ use tidings::base::Timestamp;
 
 pub const ISSUER: &str = "https://id.example";
 const EC: [&str; 2] = [
-    include_str!("../../../src/core/privacy/token/test_keys/ec.pem"),
-    include_str!("../../../src/core/privacy/token/test_keys/ec.pub.pem"),
+    include_str!("../../../src/decision/privacy/token/test_keys/ec.pem"),
+    include_str!("../../../src/decision/privacy/token/test_keys/ec.pub.pem"),
 ];
 const ED: [&str; 2] = [
-    include_str!("../../../src/core/privacy/token/test_keys/ed.pem"),
-    include_str!("../../../src/core/privacy/token/test_keys/ed.pub.pem"),
+    include_str!("../../../src/decision/privacy/token/test_keys/ed.pem"),
+    include_str!("../../../src/decision/privacy/token/test_keys/ed.pub.pem"),
 ];
 
 fn der(pem: &str) -> Vec<u8> {

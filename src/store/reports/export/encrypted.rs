@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::row::{Column, Row};
 use super::subject::Subject;
-use crate::privacy::encryption::{Field, Owner, key_of};
-use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
-use crate::store::encryption::{Fields, Opener};
-use crate::store::postgres::StoreError;
+use crate::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::encryption::{Fields, Opener};
+use crate::postgres::StoreError;
+use tidings_decision::privacy::encryption::{Field, Owner, key_of};
 
 /// Rows that wait at most.
 const WAITING: usize = 1_000;

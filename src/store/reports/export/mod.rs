@@ -20,15 +20,15 @@ use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamptz, Uuid a
 
 use self::encrypted::Encrypted;
 use super::conversions;
-use crate::base::{Millis, NotificationId, Timestamp};
-use crate::catalogue::Money;
-use crate::feedback::attribution::{self, Brought};
-use crate::store::encryption::Fields;
-use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, to_pg};
-use crate::store::postgres::sql::sql;
-use crate::store::postgres::{StoreError, without_time_limit};
-use crate::store::schema::events;
+use crate::encryption::Fields;
+use crate::postgres::columns::column;
+use crate::postgres::convert::{from_pg, to_pg};
+use crate::postgres::sql::sql;
+use crate::postgres::{StoreError, without_time_limit};
+use tidings_core::base::{Millis, NotificationId, Timestamp};
+use tidings_core::catalogue::Money;
+use tidings_decision::feedback::attribution::{self, Brought};
+use tidings_schema::events;
 
 pub use row::{Column, Holds, Row};
 pub use subject::Subject;

@@ -1,6 +1,6 @@
 //! Subjects of an export, each with its statement.
 
-use crate::event::EventKind;
+use tidings_core::event::EventKind;
 
 /// Kind of rows that can be exported from the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Subject {
 }
 
 /// `(1, 'view'), …`
-pub(in crate::store::reports) fn kinds() -> String {
+pub(in crate::reports) fn kinds() -> String {
     let pairs: Vec<String> =
         EventKind::ALL.iter().map(|kind| format!("({}, '{}')", kind.code(), kind.name())).collect();
     pairs.join(", ")
