@@ -107,7 +107,7 @@ impl Erasures {
                     }
                     Ok(receipt)
                 })?;
-                tombstones.read(connection)?;
+                tombstones.read_stored(connection);
                 Ok(receipt)
             })
             .await?;

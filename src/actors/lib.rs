@@ -9,6 +9,7 @@
 mod aliases;
 pub mod app;
 pub mod catalogue_changes;
+pub mod definition_changes;
 pub mod ephemeral;
 pub mod erasures;
 pub mod gateway;

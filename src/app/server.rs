@@ -16,7 +16,7 @@ use super::{middleware, tls, upkeep};
 use tidings_actors::gateway::UserGateway;
 use tidings_actors::journal::messages::Record;
 use tidings_actors::user::messages::UserMessage;
-use tidings_actors::{App, catalogue_changes, offline_users};
+use tidings_actors::{App, catalogue_changes, definition_changes, offline_users};
 use tidings_core::base::{Timestamp, UserId};
 use tidings_core::catalogue::Money;
 use tidings_core::config::{AuthMode, Config};
@@ -228,8 +228,8 @@ fn shared_data(
     }
 }
 
-/// Starts what runs beside the actors: recounting, ticks, upkeep of tables, learning, the audit log, erasures, stored items that were not
-/// read, changes of keys.
+/// Starts what runs beside the actors: recounting, ticks, upkeep of tables, learning, the audit log, erasures, stored items and definitions
+/// that were not read, changes of keys.
 fn spawn_upkeep(app: &Arc<App>, arbiter: &ArbiterHandle) {
     let state = &app.state;
     state.store.keep_asking();
@@ -241,6 +241,7 @@ fn spawn_upkeep(app: &Arc<App>, arbiter: &ArbiterHandle) {
     arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone(), Arc::clone(&state.tombstones)));
     arbiter.spawn(Arc::clone(&app.erasures).run());
     arbiter.spawn(catalogue_changes::follow(Arc::clone(state), Arc::clone(&app.registry)));
+    arbiter.spawn(definition_changes::follow(Arc::clone(state), Arc::clone(&app.registry)));
     let drained = Arc::clone(state);
     let is_draining = move || drained.draining.load(Ordering::Acquire);
     arbiter.spawn(identity::watch_changes(Arc::clone(&state.identity), state.store.clone(), is_draining));

@@ -248,7 +248,7 @@ pub async fn post(
                 change.store(connection, (), &made)?;
                 Ok(Some(made))
             })?;
-            identity.read_changes(connection)?;
+            identity.read_stored(connection);
             Ok(made)
         })
         .await?;
@@ -287,7 +287,7 @@ pub async fn delete(
                 }
                 Ok(revoked)
             })?;
-            identity.read_changes(connection)?;
+            identity.read_stored(connection);
             Ok(revoked)
         })
         .await?;

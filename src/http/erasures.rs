@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::audited::{Change, in_one};
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -18,7 +18,7 @@ use tidings_actors::App;
 use tidings_core::base::Timestamp;
 use tidings_decision::privacy::{Permission, Role};
 use tidings_store::erasures::{self, Receipt};
-use tidings_store::{Connection, erased_rows};
+use tidings_store::{Connection, erased_rows, in_transaction};
 
 const UNKNOWN: ApiError = ApiError::NotFound("this erasure");
 
@@ -162,16 +162,19 @@ pub async fn release(
         ));
     }
     let change = Change::new(&request, &app, StatusCode::OK);
-    let after = in_one(&app, move |connection| {
-        erasures::release(connection, id)?;
-        let Some(after) = erasures::receipt(connection, id, Timestamp::now())? else {
-            return Ok(Err(UNKNOWN));
-        };
-        change.store(connection, before.tombstone_until, after.tombstone_until)?;
-        Ok(Ok(view(after)))
-    })
-    .await?;
     let tombstones = Arc::clone(&app.state.tombstones);
-    app.state.store.run(move |connection| tombstones.read(connection)).await?;
+    let release = move |connection: &mut Connection| {
+        let released = in_transaction(connection, |connection| {
+            erasures::release(connection, id)?;
+            let Some(after) = erasures::receipt(connection, id, Timestamp::now())? else {
+                return Ok(Err(UNKNOWN));
+            };
+            change.store(connection, before.tombstone_until, after.tombstone_until)?;
+            Ok(Ok(view(after)))
+        })?;
+        tombstones.read_stored(connection);
+        Ok(released)
+    };
+    let after = app.state.store.run(release).await??;
     Ok(HttpResponse::Ok().json(after))
 }

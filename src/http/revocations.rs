@@ -64,7 +64,8 @@ struct RevocationView {
 struct MadeView {
     #[serde(flatten)]
     revocation: RevocationView,
-    closed: usize,
+    /// Null where the database could not be asked again: they end as soon as it can.
+    closed: Option<usize>,
 }
 
 /// A page of revocations, the latest first.
@@ -172,7 +173,7 @@ async fn revoke(
                 change.store(connection, (), &made)?;
                 Ok(made)
             })?;
-            Ok((made, identity.read_changes(connection)?))
+            Ok((made, identity.read_stored(connection)))
         })
         .await?;
     let made = MadeView { revocation, closed };

@@ -45,6 +45,15 @@ impl AppState {
         Ok(())
     }
 
+    /// Reads definitions that were stored just now. They are stored: what can't be read at this moment is read by whoever waits for
+    /// [`AppState::unread_definitions`]. Blocks.
+    pub fn read_stored_definitions(&self, connection: &mut Connection) {
+        if let Err(error) = self.read_definitions(connection) {
+            log::warn!("stored definitions not read, tried again error={error}");
+            self.unread_definitions.notify_one();
+        }
+    }
+
     /// Adds the models that running experiments name to those loaded. One that can't be loaded is logged at each reading, and
     /// its arms are not served.
     fn load_experiment_models(&self, connection: &mut Connection, definitions: &Definitions) {

@@ -158,6 +158,13 @@ impl Identity {
         }))
     }
 
+    /// Reads what was stored just now, as [`Self::read_changes`] does; the connections that it ended. It is stored: what can't be read at
+    /// this moment, [`watch_changes`] reads, and `None` is returned. Blocks.
+    pub fn read_stored(&self, connection: &mut Connection) -> Option<usize> {
+        let told = |error: &StoreError| log::warn!("stored keys not read, tried again error={error}");
+        self.read_changes(connection).inspect_err(told).ok()
+    }
+
     /// Runs `work` with the keys and revocations of this moment.
     pub fn with_verifier<T>(&self, work: impl FnOnce(Verifier<'_>) -> T) -> T {
         let (keys, revoked) = (self.keys.load(), self.revoked.load());

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use self::audit::AuditLog;
 use self::budget::Budget;
@@ -104,6 +105,8 @@ pub struct AppState {
     changed_items: Arc<ChangedItems>,
     /// Stored items that memory has still to follow.
     pub unread_items: UnreadItems,
+    /// Told when definitions are stored that could not be read.
+    pub unread_definitions: Notify,
     /// Moment of the last reading of the stored catalogue, microseconds since 1970.
     catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
@@ -163,6 +166,7 @@ impl AppState {
             items_order: Mutex::new(()),
             changed_items: Arc::default(),
             unread_items: UnreadItems::default(),
+            unread_definitions: Notify::new(),
             catalogue_read_at: AtomicI64::new((Timestamp::now() - CLOCKS).0),
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),

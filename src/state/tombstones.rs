@@ -40,6 +40,13 @@ impl Tombstones {
         Ok(())
     }
 
+    /// Reads what was stored just now. It is stored: what can't be read at this moment is read with the next look at erasures. Blocks.
+    pub fn read_stored(&self, connection: &mut Connection) {
+        if let Err(error) = self.read(connection) {
+            log::warn!("stored tombstones not read, tried again error={error}");
+        }
+    }
+
     /// Returns whether the id is one of an erased user.
     pub fn has(&self, id: &ExternalId) -> bool {
         self.any.load(Ordering::Acquire) && self.pseudonym(&id.to_string()).is_some()

@@ -14,9 +14,8 @@ use crate::body::Body;
 use crate::error::ApiError;
 use crate::permit::{EditDefinitions, With};
 use crate::query;
-use tidings_actors::App;
+use tidings_actors::{App, definition_changes};
 use tidings_core::base::json;
-use tidings_decision::decide::Input;
 use tidings_decision::decide::definition_change::{History, HistoryError, NewVersion, check};
 use tidings_decision::decide::definitions::DefinitionState;
 use tidings_store::definitions::{self, DefinitionRow};
@@ -203,14 +202,11 @@ async fn apply(
             Ok(Ok(answer))
         })?;
         if outcome.is_ok() {
-            writer.state.read_definitions(connection)?;
+            writer.state.read_stored_definitions(connection);
         }
         Ok(outcome)
     };
     let answer = app.state.store.run(work).await??;
-    for entry in app.registry.entries() {
-        // An actor whose mailbox is full looks at the rules after its next event anyway.
-        entry.happened(Input::DefinitionsChanged);
-    }
+    definition_changes::announce(&app.registry);
     answer.or(default).ok_or(ApiError::NotFound("this definition"))
 }

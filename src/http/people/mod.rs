@@ -265,7 +265,7 @@ pub async fn patch(
                     }
                 })
             })?;
-            identity.read_changes(connection)?;
+            identity.read_stored(connection);
             Ok(changed)
         })
         .await?;

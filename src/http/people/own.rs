@@ -130,7 +130,7 @@ async fn end(app: &App, change: Change, person: Uuid, session: Option<Uuid>) -> 
             }
             Ok(ended)
         })?;
-        identity.read_changes(connection)?;
+        identity.read_stored(connection);
         Ok(ended)
     });
     Ok(ended.await?)

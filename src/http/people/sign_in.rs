@@ -134,7 +134,7 @@ pub(crate) async fn begin(
                 change.by(&access(&begun)).store(connection, (), ())?;
                 Ok(Some(begun))
             })?;
-            identity.read_changes(connection)?;
+            identity.read_stored(connection);
             Ok(begun)
         })
         .await?;
