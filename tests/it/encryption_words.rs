@@ -6,6 +6,7 @@ use tidings::base::Timestamp;
 use super::encryption::{KeyFile, TITLE, WORDS, count, handed_out, inbox, new_key, search, tidings, titles};
 use super::merges::merge;
 use crate::helpers::client::Client;
+use crate::helpers::clock::morning_in_a_month;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::{Http, Response};
 use crate::helpers::server::{Server, wait_for};
@@ -60,7 +61,7 @@ fn messages_that_wait_are_noise_in_the_database_and_go_out_as_they_were() {
     let both = post(&mut http, &both)["id"].clone();
     let all = json!({"everyone": true, "title": title("all"), "send_at": later});
     let all = post(&mut http, &all)["id"].clone();
-    let local = json!({"user_id": 2, "title": title("local"), "send_at_local": "2027-01-15T09:00"});
+    let local = json!({"user_id": 2, "title": title("local"), "send_at_local": morning_in_a_month()});
     post(&mut http, &local);
     assert_eq!(shows(&database, TITLE), Vec::<&str>::new());
     for table in ["outbox", "broadcasts"] {
@@ -118,7 +119,7 @@ fn words_to_one_user_go_with_the_user() {
         search(&mut http, &json!("anna"), WORDS);
         let later = Timestamp::now().plus_days(30.0);
         post(&mut http, &json!({"user_id": "anna", "title": TITLE, "send_at": later}));
-        post(&mut http, &json!({"user_id": "anna", "title": TITLE, "send_at_local": "2027-01-15T09:00"}));
+        post(&mut http, &json!({"user_id": "anna", "title": TITLE, "send_at_local": morning_in_a_month()}));
         post(&mut http, &json!({"user_ids": ["anna", "bert"], "title": "to both", "send_at": later}));
         database.execute("CREATE TABLE backup AS SELECT * FROM outbox").unwrap();
         let receipt = http.delete("/v1/users/anna").json()["erasure_id"].as_str().unwrap().to_owned();
@@ -285,7 +286,7 @@ fn what_waits_and_is_by_an_attribute_that_is_encrypted_meanwhile_ends_with_the_r
         format!("/v1/notifications/{}", post(&mut http, &message)["id"].as_str().unwrap())
     };
     let by_born = schedule("born", json!({"send_at": later}));
-    let by_name = schedule("first_name", json!({"send_at_local": "2027-01-15T09:00"}));
+    let by_name = schedule("first_name", json!({"send_at_local": morning_in_a_month()}));
     let by_points = schedule("points", json!({"send_at": later}));
     server.kill();
     database.execute("UPDATE broadcasts SET due_at = now()").unwrap();
