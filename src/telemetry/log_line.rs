@@ -8,7 +8,7 @@ use log::LevelFilter;
 
 use tidings_core::base::Timestamp;
 
-/// Starts logging to stderr. `TIDINGS_LOG` filters as env_logger does (`info`, `tidings::actors=debug`, …).
+/// Starts logging to stderr. `TIDINGS_LOG` filters as env_logger does (`info`, `tidings_actors=debug`, …).
 pub fn init() {
     let result = Builder::from_env(Env::new().filter_or("TIDINGS_LOG", "info,actix_server=warn"))
         .target(Target::Stderr)
