@@ -5,7 +5,7 @@
 )]
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
@@ -16,7 +16,7 @@ use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
 use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
 use crate::recommend::models::ridge::RidgeParameters;
-use crate::recommend::models::transpose::joined;
+use crate::recommend::models::transpose::ListBuilder;
 use crate::recommend::train::error::TrainError;
 
 use super::histories::Histories;
@@ -28,6 +28,9 @@ pub const LEAST_WEIGHT: f32 = 1e-3;
 const GRAM_WIDTH: usize = 2;
 /// Pairs of a history that are counted at most, newest first.
 const MOST_PAIRS: usize = 60_000_000;
+/// Parts of the items whose pairs are in memory at the same time, and pairs that one part may always have.
+const PARTS: usize = 4;
+const PAIRS_OF_PART: usize = 1_000_000;
 
 /// Adds a pair model's weights for all decays in one pass over the history, column after column of the universe.
 pub(super) fn add_pairs(
@@ -141,13 +144,7 @@ pub fn fit_similarity(
     progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Result<ItemWeights, TrainError> {
     let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
-    let knn = ItemKnn::fit(matrix, &knn, threads, progress).ok_or(TrainError::Cancelled)?;
-    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(knn.n_pairs()));
-    for item in (0u32..).take(matrix.n_items()).map(ItemId) {
-        all.extend(knn.neighbours(item).iter().map(|near| (near.item, near.similarity)));
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-    }
-    Ok(ItemWeights::new(offsets, all))
+    ItemKnn::weights(matrix, &knn, threads, progress).ok_or(TrainError::Cancelled)
 }
 
 /// Transition weights within at most `steps` steps of a history, a step further counting a fifth less; rows sum to 1. Made at
@@ -162,19 +159,45 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
             lengths[earlier.item as usize] += most_steps.min(row.len() - index - 1);
         }
     }
+    let most = (lengths.iter().sum::<usize>() / PARTS).max(PAIRS_OF_PART);
+    let (mut made, mut first) = (ListBuilder::default(), 0);
+    while first < n {
+        let mut pairs = 0;
+        let fits = |length: &&usize| {
+            pairs += **length;
+            pairs <= most
+        };
+        let end = first + lengths[first..].iter().take_while(fits).count().max(1);
+        made.push(followers(histories, most_steps, first..end, &lengths[first..end], kept));
+        first = end;
+    }
+    let (offsets, all) = made.finish();
+    ItemWeights::new(offsets, all)
+}
+
+/// Transition weights of a range of items, each followed `lengths` times.
+fn followers(
+    histories: &Histories<'_>,
+    most_steps: usize,
+    items: Range<usize>,
+    lengths: &[usize],
+    kept: usize,
+) -> Vec<Vec<(ItemId, f32)>> {
     // Of its size from the beginning: lists that double take up to three times their pairs while they grow.
-    let mut follow: Vec<Vec<(u32, f32)>> = lengths.into_iter().map(Vec::with_capacity).collect();
+    let mut follow: Vec<Vec<(u32, f32)>> = lengths.iter().map(|length| Vec::with_capacity(*length)).collect();
     for row in histories.rows {
         for (index, later) in row.iter().enumerate() {
             let mut weight = 1.0;
             for earlier in row[..index].iter().rev().take(most_steps) {
-                follow[earlier.item as usize].push((later.item, weight));
+                let item = earlier.item as usize;
+                if items.contains(&item) {
+                    follow[item - items.start].push((later.item, weight));
+                }
                 weight *= 0.8;
             }
         }
     }
-    let mut made = Vec::with_capacity(n);
-    for mut list in follow {
+    let merged = |mut list: Vec<(u32, f32)>| {
         list.sort_by_key(|(item, _)| *item);
         let mut merged: Vec<(ItemId, f32)> = Vec::new();
         for (item, weight) in list {
@@ -187,8 +210,7 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
         merged.iter_mut().for_each(|(_, weight)| *weight /= sum.max(1e-9));
         keep_largest(&mut merged, kept);
         merged.shrink_to_fit();
-        made.push(merged);
-    }
-    let (offsets, all) = joined(made);
-    ItemWeights::new(offsets, all)
+        merged
+    };
+    follow.into_iter().map(merged).collect()
 }

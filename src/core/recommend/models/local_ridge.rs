@@ -23,7 +23,7 @@ use crate::recommend::train::error::TrainError;
 use super::interactions::Matrix;
 use super::item_weights::{ItemWeights, keep_largest};
 use super::ridge::RidgeParameters;
-use super::transpose::{Columns, joined};
+use super::transpose::{Columns, ListBuilder};
 
 /// n shared rows multiply a cosine by n / (n + this) before the nearest are chosen.
 const SHRINKAGE: f32 = 2.0;
@@ -130,7 +130,7 @@ impl Neighbourhoods {
         parameters.ridge.check()?;
         let penalties = parameters.ridge.penalties(&self.squares);
         let n = self.squares.len();
-        let mut columns: Vec<Vec<(ItemId, f32)>> = Vec::with_capacity(n);
+        let (mut columns, mut done) = (ListBuilder::default(), 0);
         let items: Vec<usize> = (0..n).collect();
         for chunk in items.chunks(ITEMS_AT_ONCE) {
             let init = || Room {
@@ -142,8 +142,9 @@ impl Neighbourhoods {
             let one = |room: &mut Room, item: &usize| self.regress(*item, parameters, &penalties, room);
             let made: Vec<_> =
                 threads.run(|| chunk.par_iter().with_min_len(16).map_init(init, one).collect());
-            columns.extend(made);
-            if progress(columns.len() as f32 / n as f32).is_break() {
+            columns.push(made);
+            done += chunk.len();
+            if progress(done as f32 / n as f32).is_break() {
                 return Err(TrainError::Cancelled);
             }
         }
@@ -241,16 +242,35 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// From the weights for each item to those of each item, the `most` largest.
-fn by_source(columns: Vec<Vec<(ItemId, f32)>>, most: usize) -> ItemWeights {
-    let mut rows = vec![0usize; columns.len()];
-    columns.iter().flatten().for_each(|(source, _)| rows[source.index()] += 1);
-    let mut rows: Vec<Vec<(ItemId, f32)>> = rows.into_iter().map(Vec::with_capacity).collect();
-    // Each goes as soon as it has been read: all of them are as large as what they become.
-    for (target, column) in (0u32..).zip(columns) {
-        column.iter().for_each(|(source, weight)| rows[source.index()].push((ItemId(target), *weight)));
+fn by_source(columns: ListBuilder<(ItemId, f32)>, most: usize) -> ItemWeights {
+    let mut starts = vec![0usize; columns.n_lists() + 1];
+    columns.elements().for_each(|(source, _)| starts[source.index() + 1] += 1);
+    let mut total = 0;
+    for start in &mut starts {
+        total += *start;
+        *start = total;
     }
-    rows.iter_mut().for_each(|row| keep_largest(row, most));
-    let (offsets, all) = joined(rows);
+    let (mut next, mut all) = (starts.clone(), vec![(ItemId(0), 0f32); total]);
+    let mut target = 0u32;
+    columns.drain(|column| {
+        for (source, weight) in column {
+            let place = &mut next[source.index()];
+            all[*place] = (ItemId(target), *weight);
+            *place += 1;
+        }
+        target += 1;
+    });
+    // In place: the weights kept never reach beyond those that were read.
+    let (mut offsets, mut end, mut row) = (vec![0u32], 0, Vec::new());
+    for range in starts.windows(2) {
+        row.clear();
+        row.extend_from_slice(&all[range[0]..range[1]]);
+        keep_largest(&mut row, most);
+        all[end..end + row.len()].copy_from_slice(&row);
+        end += row.len();
+        offsets.push(u32::try_from(end).unwrap_or(u32::MAX));
+    }
+    all.truncate(end);
     ItemWeights::new(offsets, all)
 }
 

@@ -95,7 +95,7 @@ impl Columns {
         init: impl Fn() -> S + Sync + Send,
         list: impl Fn(usize, &mut S) -> Vec<T> + Sync + Send,
     ) -> Option<(Vec<u32>, Vec<T>)> {
-        let mut made: Vec<Vec<T>> = Vec::with_capacity(self.n_items());
+        let mut made = ListBuilder::default();
         let mut next = 0;
         while next < self.n_items() {
             let chunk = self.chunk(next, matrix);
@@ -107,12 +107,12 @@ impl Columns {
             };
             let lists: Vec<Vec<T>> =
                 threads.run(|| chunk.into_par_iter().with_min_len(8).map_init(&init, one).collect());
-            made.extend(lists);
+            made.push(lists);
             if progress(next as f32 / self.n_items() as f32).is_break() {
                 return None;
             }
         }
-        Some(joined(made))
+        Some(made.finish())
     }
 
     /// Every offset in range and rising, every row below `n_rows`, every weight a number? Checked after loading.
@@ -125,17 +125,70 @@ impl Columns {
     }
 }
 
-/// Lists one after another: where each begins, one more at the end, and the elements. Each list goes as soon as it is copied: a vector
-/// that grows by doubling would hold all of them twice.
-pub(crate) fn joined<T>(lists: Vec<Vec<T>>) -> (Vec<u32>, Vec<T>) {
-    let mut offsets = Vec::with_capacity(lists.len() + 1);
-    offsets.push(0u32);
-    let mut all = Vec::with_capacity(lists.iter().map(Vec::len).sum());
-    for list in lists {
-        all.extend(list);
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+/// Concatenates lists while they are made, a part of them at a time. The lists of a part are freed once they are copied: one small list
+/// for each item until the end, allocated by one thread and freed by another, leaves the allocator with pages that stay resident.
+#[derive(Clone, Debug)]
+pub(crate) struct ListBuilder<T>(Vec<Part<T>>);
+
+/// Some of the lists, concatenated.
+#[derive(Clone, Debug)]
+struct Part<T> {
+    /// Length of each list.
+    lengths: Vec<usize>,
+    /// Their elements.
+    all: Vec<T>,
+}
+
+impl<T> Default for ListBuilder<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
-    (offsets, all)
+}
+
+impl<T> ListBuilder<T> {
+    /// Appends lists.
+    pub(crate) fn push(&mut self, lists: Vec<Vec<T>>) {
+        let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
+        let mut all = Vec::with_capacity(lengths.iter().sum());
+        all.extend(lists.into_iter().flatten());
+        self.0.push(Part { lengths, all });
+    }
+
+    /// Number of lists.
+    pub(crate) fn n_lists(&self) -> usize {
+        self.0.iter().map(|part| part.lengths.len()).sum()
+    }
+
+    /// The elements of all lists, in order.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flat_map(|part| &part.all)
+    }
+
+    /// Calls `visit` with every list, in order. Each part is freed once its lists were visited.
+    pub(crate) fn drain(self, mut visit: impl FnMut(&[T])) {
+        for Part { lengths, all } in self.0 {
+            let mut rest = all.as_slice();
+            for length in lengths {
+                let (list, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                visit(list);
+                rest = others;
+            }
+        }
+    }
+
+    /// Offset of each list, one more at the end, and the elements. Each part is freed once it is copied: a vector that grows by doubling
+    /// would hold all of them twice.
+    pub(crate) fn finish(self) -> (Vec<u32>, Vec<T>) {
+        let (mut offsets, mut end) = (Vec::with_capacity(self.n_lists() + 1), 0usize);
+        offsets.push(0u32);
+        for length in self.0.iter().flat_map(|part| &part.lengths) {
+            end += length;
+            offsets.push(u32::try_from(end).unwrap_or(u32::MAX));
+        }
+        let mut all = Vec::with_capacity(end);
+        self.0.into_iter().for_each(|part| all.extend(part.all));
+        (offsets, all)
+    }
 }
 
 #[cfg(test)]
@@ -144,8 +197,16 @@ mod tests {
 
     #[test]
     fn lists_are_joined_in_their_order() {
-        assert_eq!(joined(vec![vec![3, 1], vec![], vec![2]]), (vec![0, 2, 2, 3], vec![3, 1, 2]));
-        assert_eq!(joined(Vec::<Vec<u8>>::new()), (vec![0], vec![]));
+        let mut lists = ListBuilder::default();
+        lists.push(vec![vec![3, 1], vec![]]);
+        lists.push(vec![vec![2]]);
+        lists.push(Vec::new());
+        assert_eq!((lists.n_lists(), lists.elements().sum::<i32>()), (3, 6));
+        let mut visited = Vec::new();
+        lists.clone().drain(|list| visited.push(list.to_vec()));
+        assert_eq!(visited, [vec![3, 1], vec![], vec![2]]);
+        assert_eq!(lists.finish(), (vec![0, 2, 2, 3], vec![3, 1, 2]));
+        assert_eq!(ListBuilder::<u8>::default().finish(), (vec![0], vec![]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
-use crate::recommend::models::transpose::joined;
+use crate::recommend::models::transpose::ListBuilder;
 
 /// Items between two looks at cancellation.
 const ITEMS_AT_ONCE: usize = 2_048;
@@ -57,19 +57,19 @@ pub(super) fn cross(
         list.shrink_to_fit();
         list
     };
-    let mut made = Vec::with_capacity(n_items);
+    let mut made = ListBuilder::default();
     for start in (0..n_items).step_by(ITEMS_AT_ONCE) {
         let chunk = start..(start + ITEMS_AT_ONCE).min(n_items);
         let end = chunk.end;
         let scratch = || (vec![0f64; n_items], Vec::new());
         let lists: Vec<Vec<(ItemId, f32)>> =
             threads.run(|| chunk.into_par_iter().with_min_len(128).map_init(scratch, &list).collect());
-        made.extend(lists);
+        made.push(lists);
         if progress(end as f32 / n_items as f32).is_break() {
             return None;
         }
     }
-    let (offsets, all) = joined(made);
+    let (offsets, all) = made.finish();
     Some(ItemWeights::new(offsets, all))
 }
 

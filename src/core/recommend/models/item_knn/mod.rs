@@ -15,6 +15,7 @@ use crate::base::ItemId;
 use crate::ml::threads::Threads;
 
 use super::interactions::Matrix;
+use super::item_weights::ItemWeights;
 use super::transpose::Columns;
 
 use self::common::{Both, Rows, Scratch};
@@ -121,17 +122,20 @@ impl ItemKnn {
         threads: &Threads,
         progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
-        let (columns, rows) = (Columns::new(matrix), Rows::new(matrix));
-        let n_items = matrix.n_items();
-        let norm =
-            |item| columns.cells(item).map(|(_, weight)| f64::from(weight).powi(2)).sum::<f64>().sqrt();
-        let norms: Vec<f64> = (0..n_items).map(norm).collect();
-        let about: Vec<f32> = norms.iter().map(|norm| *norm as f32).collect();
-        let data = Data { rows: &rows, columns: &columns, norms: &norms, about: &about };
-        let init = || Scratch::new(n_items, &rows);
-        let list = |item: usize, scratch: &mut Scratch| neighbours(item, &data, parameters, scratch);
-        let (offsets, neighbours) = columns.lists(matrix, threads, progress, init, list)?;
+        let (offsets, neighbours) = lists(matrix, parameters, threads, progress, |near| near)?;
         Some(Self { offsets, neighbours })
+    }
+
+    /// The similarities of [`ItemKnn::fit`] alone, in the same order: two thirds of the memory.
+    pub fn weights(
+        matrix: &Matrix,
+        parameters: &KnnParameters,
+        threads: &Threads,
+        progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<ItemWeights> {
+        let (offsets, weights) =
+            lists(matrix, parameters, threads, progress, |near| (near.item, near.similarity))?;
+        Some(ItemWeights::new(offsets, weights))
     }
 
     /// The neighbours of an item, most similar first, ties by id; empty for an unknown item. O(1).
@@ -163,6 +167,27 @@ impl ItemKnn {
             && self.offsets.last().is_none_or(|last| *last as usize == self.neighbours.len())
             && self.neighbours.iter().all(|neighbour| neighbour.similarity.is_finite())
     }
+}
+
+/// Neighbours of each item, mapped by `keep`: the offset of each list, and the lists concatenated.
+fn lists<T: Send>(
+    matrix: &Matrix,
+    parameters: &KnnParameters,
+    threads: &Threads,
+    progress: impl FnMut(f32) -> ControlFlow<()>,
+    keep: impl Fn(Neighbour) -> T + Sync + Send,
+) -> Option<(Vec<u32>, Vec<T>)> {
+    let (columns, rows) = (Columns::new(matrix), Rows::new(matrix));
+    let n_items = matrix.n_items();
+    let norm = |item| columns.cells(item).map(|(_, weight)| f64::from(weight).powi(2)).sum::<f64>().sqrt();
+    let norms: Vec<f64> = (0..n_items).map(norm).collect();
+    let about: Vec<f32> = norms.iter().map(|norm| *norm as f32).collect();
+    let data = Data { rows: &rows, columns: &columns, norms: &norms, about: &about };
+    let init = || Scratch::new(n_items, &rows);
+    let list = |item: usize, scratch: &mut Scratch| {
+        neighbours(item, &data, parameters, scratch).into_iter().map(&keep).collect()
+    };
+    columns.lists(matrix, threads, progress, init, list)
 }
 
 fn neighbours(
