@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::ml::threads::Threads;
 use crate::recommend::session::knn::{ClickWeight, Proximity, SessionKnnParameters};
-use crate::recommend::session::learning::{Guess, TUNED_AT, learn, sample};
+use crate::recommend::session::learning::{Examples, Guess, TUNED_AT, sample};
 use crate::recommend::session::model::{SessionModel, SessionParameters, SessionScorer};
 use crate::recommend::session::overlaps::SessionScratch;
 use crate::recommend::session::ranking::SessionRanker;
@@ -56,7 +56,9 @@ impl SessionTables {
             parameters = model.parameters;
             if algorithm == SessionAlgorithm::Auto {
                 let guesses = sample(&valid, TO_LEARN);
-                ranker = learn(&model, &guesses, &TREES, threads, &mut |done| progress(0.4 + 0.5 * done))
+                let examples = Examples::new(&model, &guesses, threads);
+                ranker = examples
+                    .learn(&TREES, threads, &mut |done| progress(0.45 + 0.45 * done))
                     .ok_or(TrainError::Cancelled)?;
                 report.insert("trees_share".to_owned(), f64::from(ranker.trees_share()));
                 report.insert("learnt".to_owned(), f64::from(u8::from(ranker.is_taught())));

@@ -4,6 +4,7 @@
 //!
 //! Time: a row of features for each candidate of each guess, about a millisecond a guess, and the regression.
 
+use std::borrow::Borrow;
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
@@ -40,63 +41,67 @@ pub fn sample(sessions: &[Vec<Click>], most: usize) -> Vec<Guess<'_>> {
     all.enumerate().filter(|(index, _)| total <= most || wanted(*index)).map(|(_, guess)| guess).collect()
 }
 
-/// Learns an order on all guesses. Halves that judge each other say which of these `shares` of the trees to take (0 = none, and if
-/// no other is tried no tree is grown), and whether what is learnt beats STAN alone at all. `None` when `progress`, which hears
-/// 0…1, breaks.
-pub fn learn<B: AsRef<[Click]> + Sync>(
-    model: &SessionModel,
-    guesses: &[(B, Click)],
-    shares: &[f32],
-    threads: &Threads,
-    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-) -> Option<SessionRanker> {
-    let with_trees = shares.iter().any(|share| *share > 0.0);
-    let rows = rows(model, guesses, threads);
-    if progress(0.1).is_break() {
-        return None;
-    }
-    // Guesses of one session come one after the other: two halves in time share next to no session.
-    let middle = rows.len() / 2;
-    let (early, late) = rows.split_at(middle);
-    if rows.iter().filter(|rows| teaches(rows)).count() < FEWEST_LISTS {
-        return Some(SessionRanker::default());
-    }
-    let mut sums = vec![0.0; shares.len()];
-    let mut alone = 0.0;
-    for (place, (own, other)) in [(early, late), (late, early)].into_iter().enumerate() {
-        let fitted = SessionRanker::fit(&lists(own.iter()), with_trees, threads, |done| {
-            progress(0.1 + 0.25 * (place as f32 + done))
-        })?;
-        alone += judge(&SessionRanker::default(), other, threads);
-        for (sum, share) in sums.iter_mut().zip(shares) {
-            *sum += judge(&fitted.clone().with_trees_share(*share), other, threads);
-        }
-    }
-    let mut best = (alone, None);
-    for (sum, share) in sums.into_iter().zip(shares) {
-        if sum > best.0 {
-            best = (sum, Some(*share));
-        }
-    }
-    let Some(share) = best.1 else { return Some(SessionRanker::default()) };
-    // Made last: all lists and those of a half are as large as the rows again.
-    let whole = lists(rows.iter());
-    drop(rows);
-    let fitted = SessionRanker::fit(&whole, with_trees, threads, |done| progress(0.6 + 0.4 * done));
-    Some(fitted?.with_trees_share(share))
-}
+/// Training examples: the features of the candidates of each guess. They do not need the model that made them any more.
+pub struct Examples(Vec<Rows>);
 
-fn rows<B: AsRef<[Click]> + Sync>(
-    model: &SessionModel,
-    guesses: &[(B, Click)],
-    threads: &Threads,
-) -> Vec<Rows> {
-    let make = |workspace: &mut Workspace, (before, right): &(B, Click)| {
-        prepare(model, before.as_ref(), None, TUNED_AT, workspace);
-        let place = workspace.candidates().binary_search(&right.item.0).ok();
-        (workspace.rows().to_vec(), place)
-    };
-    threads.run(|| guesses.par_iter().map_init(Workspace::default, make).collect())
+impl Examples {
+    /// Computes the features by the scorers of a model.
+    pub fn new<B: AsRef<[Click]> + Sync>(
+        model: &SessionModel,
+        guesses: &[(B, Click)],
+        threads: &Threads,
+    ) -> Self {
+        let make = |workspace: &mut Workspace, (before, right): &(B, Click)| {
+            prepare(model, before.as_ref(), None, TUNED_AT, workspace);
+            let place = workspace.candidates().binary_search(&right.item.0).ok();
+            (workspace.rows().to_vec(), place)
+        };
+        Self(threads.run(|| guesses.par_iter().map_init(Workspace::default, make).collect()))
+    }
+
+    /// Learns an order on all guesses. Halves that judge each other say which of these `shares` of the trees to take (0 = none, and if
+    /// no other is tried no tree is grown), and whether what is learnt beats STAN alone at all. `None` when `progress`, which hears
+    /// 0…1, breaks.
+    pub fn learn(
+        self,
+        shares: &[f32],
+        threads: &Threads,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<SessionRanker> {
+        let with_trees = shares.iter().any(|share| *share > 0.0);
+        let Self(rows) = self;
+        if progress(0.0).is_break() {
+            return None;
+        }
+        // Guesses of one session come one after the other: two halves in time share next to no session.
+        let (early, late) = rows.split_at(rows.len() / 2);
+        if rows.iter().filter(|rows| teaches(rows)).count() < FEWEST_LISTS {
+            return Some(SessionRanker::default());
+        }
+        let mut sums = vec![0.0; shares.len()];
+        let mut alone = 0.0;
+        for (place, (own, other)) in [(early, late), (late, early)].into_iter().enumerate() {
+            let fitted = SessionRanker::fit(&lists(own, room(own)), with_trees, threads, |done| {
+                progress(0.3 * (place as f32 + done))
+            })?;
+            alone += judge(&SessionRanker::default(), other, threads);
+            for (sum, share) in sums.iter_mut().zip(shares) {
+                *sum += judge(&fitted.clone().with_trees_share(*share), other, threads);
+            }
+        }
+        let mut best = (alone, None);
+        for (sum, share) in sums.into_iter().zip(shares) {
+            if sum > best.0 {
+                best = (sum, Some(*share));
+            }
+        }
+        let Some(share) = best.1 else { return Some(SessionRanker::default()) };
+        // Made last, of rows that are freed one by one: all lists together are as large as the rows.
+        let room = room(&rows);
+        let whole = lists(rows, room);
+        let fitted = SessionRanker::fit(&whole, with_trees, threads, |done| progress(0.6 + 0.4 * done));
+        Some(fitted?.with_trees_share(share))
+    }
 }
 
 /// Returns whether a guess is one of the [`lists`]: its right candidate is among others.
@@ -104,11 +109,20 @@ fn teaches((rows, right): &Rows) -> bool {
     right.is_some() && rows.len() >= 2 * N_FEATURES
 }
 
-fn lists<'a>(rows: impl Iterator<Item = &'a Rows>) -> Lists {
-    let mut lists = Lists::new(N_FEATURES);
-    for (rows, right) in rows.filter(|rows| teaches(rows)) {
-        if let Some(right) = right {
-            lists.push(rows, *right);
+/// Number of rows of the guesses that teach.
+fn room(rows: &[Rows]) -> usize {
+    rows.iter().filter(|rows| teaches(rows)).map(|(rows, _)| rows.len() / N_FEATURES).sum()
+}
+
+/// Lists of the guesses that teach; `room` is the number of their rows.
+fn lists<R: Borrow<Rows>>(rows: impl IntoIterator<Item = R>, room: usize) -> Lists {
+    let mut lists = Lists::with_room(N_FEATURES, room);
+    for rows in rows {
+        let rows = rows.borrow();
+        if let (own, Some(right)) = rows
+            && teaches(rows)
+        {
+            lists.push(own, *right);
         }
     }
     lists

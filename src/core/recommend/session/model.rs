@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
-use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::interactions::{Entry, Matrix};
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 
 use super::knn::{self, Proximity, SessionKnnParameters};
@@ -152,12 +152,28 @@ impl SessionModel {
         }
     }
 
-    /// From sessions, clicks oldest first. `progress` hears 0…1 every few milliseconds and may break, then `None` comes
-    /// back. No sessions give a model that knows nothing. O(clicks · [`SEQUENCE_STEPS`] + item-kNN).
+    /// From sessions, clicks oldest first; owned sessions are freed once they are counted. `progress` hears 0…1 every few
+    /// milliseconds and may break, then `None` comes back. No sessions give a model that knows nothing. O(clicks ·
+    /// [`SEQUENCE_STEPS`] + item-kNN).
     pub fn fit(
-        sessions: &[Vec<Click>],
+        sessions: impl AsRef<[Vec<Click>]>,
         parameters: SessionParameters,
         threads: &Threads,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<Self> {
+        let mut model = Self::counted(sessions.as_ref(), parameters, |done| progress(0.5 * done))?;
+        drop(sessions);
+        let cell = |item: &u32| Entry { item: *item, weight: 1.0, age_days: 0.0, bought: true };
+        let rows = model.memory.iter().map(|session| session.items().iter().map(cell).collect());
+        let matrix = Matrix::from_entries(rows, model.n_items());
+        model.item_knn = ItemKnn::fit(&matrix, &KNN, threads, |done| progress(0.5 + 0.5 * done))?;
+        Some(model)
+    }
+
+    /// All but the cosines between items.
+    fn counted(
+        sessions: &[Vec<Click>],
+        parameters: SessionParameters,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
         let newest = sessions.iter().flatten().map(|click| click.at).max().unwrap_or_default();
@@ -170,44 +186,31 @@ impl SessionModel {
             sequential: Transitions::new(rules, since),
             ..Self::empty(parameters)
         };
-        for (index, clicks) in sessions.iter().enumerate() {
-            model.markov.observe(clicks);
-            model.markov_fresh.observe(clicks);
-            model.sequential.observe(clicks);
-            for click in clicks {
-                let days = newest.days_since(click.at) as f32;
-                let index = click.item.index();
-                model.clicks.resize(model.clicks.len().max(index + 1), [0.0; 3]);
-                if let Some([all, fresh, today]) = model.clicks.get_mut(index) {
-                    *all += 1.0;
-                    *fresh += (-days / FRESH_DAYS).exp2();
-                    *today += (-days / TODAY_DAYS).exp2();
+        // Rows double while they grow: spare capacity is given back before the next counts are made.
+        let counts = [&mut model.markov, &mut model.markov_fresh, &mut model.sequential];
+        for (place, counts) in counts.into_iter().enumerate() {
+            for (index, clicks) in sessions.iter().enumerate() {
+                counts.observe(clicks);
+                let done = place as f32 + index as f32 / sessions.len() as f32;
+                if index % SESSIONS_AT_ONCE == 0 && progress(0.3 * done).is_break() {
+                    return None;
                 }
             }
-            if index % SESSIONS_AT_ONCE == 0
-                && progress(0.4 * index as f32 / sessions.len() as f32).is_break()
-            {
-                return None;
-            }
-        }
-        // Rows doubled while they grew, and stay for as long as the model.
-        for counts in [&mut model.markov, &mut model.markov_fresh, &mut model.sequential] {
             counts.shrink_to_fit();
+        }
+        for click in sessions.iter().flatten() {
+            let days = newest.days_since(click.at) as f32;
+            let index = click.item.index();
+            model.clicks.resize(model.clicks.len().max(index + 1), [0.0; 3]);
+            if let Some([all, fresh, today]) = model.clicks.get_mut(index) {
+                *all += 1.0;
+                *fresh += (-days / FRESH_DAYS).exp2();
+                *today += (-days / TODAY_DAYS).exp2();
+            }
         }
         model.popular_now = model.most_clicked_lately();
         model.memory = SessionMemory::fit(sessions.iter().map(Vec::as_slice), parameters.bounds);
-        if progress(0.5).is_break() {
-            return None;
-        }
-        let rows: Vec<Vec<(u32, f32)>> = model
-            .memory
-            .iter()
-            .map(|session| session.items().iter().map(|item| (*item, 1.0)).collect())
-            .collect();
-        let matrix = Matrix::from_rows(&rows, model.n_items());
-        drop(rows);
-        model.item_knn = ItemKnn::fit(&matrix, &KNN, threads, |done| progress(0.5 + 0.5 * done))?;
-        Some(model)
+        if progress(1.0).is_break() { None } else { Some(model) }
     }
 
     /// One more than the largest item known.

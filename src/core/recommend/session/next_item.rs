@@ -18,7 +18,7 @@ use crate::ml::threads::Threads;
 use crate::profile::Profile;
 use crate::recommend::models::interactions::Groups;
 
-use super::learning::{learn, sample};
+use super::learning::{Examples, sample};
 use super::memory::{Bounds, Click, SessionMemory};
 use super::model::{SessionModel, SessionParameters, SessionScorer};
 use super::overlaps::SessionScratch;
@@ -84,9 +84,10 @@ impl NextItem {
             .into_iter()
             .map(|(clicks, right)| (visible(clicks), right))
             .collect();
-        let ranker = learn(&before, &guesses, &[0.0], threads, &mut |done| progress(0.2 + 0.5 * done))?;
+        let examples = Examples::new(&before, &guesses, threads);
         drop((before, guesses));
-        let model = SessionModel::fit(&sessions, parameters(), threads, |done| progress(0.7 + 0.3 * done))?;
+        let ranker = examples.learn(&[0.0], threads, &mut |done| progress(0.25 + 0.45 * done))?;
+        let model = SessionModel::fit(sessions, parameters(), threads, |done| progress(0.7 + 0.3 * done))?;
         Some(Self { model, ranker })
     }
 
