@@ -39,7 +39,7 @@ impl TrainingData {
     }
 
     /// Leaves out all but the newest `most` events of each user; anonymous ones stay. How many went. O(events), 4 bytes a
-    /// user.
+    /// user; where many went, those that stay are copied.
     pub fn cap_users(&mut self, most: usize) -> usize {
         let mut surplus = vec![0u32; self.n_users];
         for event in &self.events {
@@ -55,6 +55,10 @@ impl TrainingData {
             let left = event.user.and_then(|user| surplus.get_mut(user.index())).filter(|left| **left > 0);
             left.map(|left| *left -= 1).is_none()
         });
+        // Shrinking in place would keep the pages, and the events stay in memory during the whole training.
+        if self.events.capacity() - self.events.len() > self.events.len() / 32 {
+            self.events = self.events.as_slice().to_vec();
+        }
         before - self.events.len()
     }
 }
