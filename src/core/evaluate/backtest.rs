@@ -78,7 +78,7 @@ pub struct Beside<'a> {
 /// The blend is chosen by the [`Trial`] that also `tidings evaluate` makes of files, from the parameters of the current model on and
 /// within `tuning_work`, on other users of the held-out part than those it is measured on; the model remembers the choice in its
 /// parameters. Metrics are empty when nothing can be held out. Stages come in the order evaluate,
-/// profiles, segments, popularity, item_knn, ensemble, sessions, rules, content.
+/// profiles, segments, popularity, item_knn, sessions, ensemble, rules, content.
 pub fn train_against(
     data: &TrainingData,
     catalogue: &Catalogue,

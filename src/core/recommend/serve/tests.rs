@@ -351,8 +351,8 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
             Stage::Segments,
             Stage::Popularity,
             Stage::ItemKnn,
-            Stage::Ensemble,
             Stage::Sessions,
+            Stage::Ensemble,
             Stage::Rules,
             Stage::Content
         ]

@@ -130,16 +130,19 @@ fn stages(
         item_knn: Arc::new(item_knn),
         ..ModelSet::empty()
     };
-    step(progress, Stage::Ensemble, 0.0)?;
+    // Before the blend: fitting the sessions takes more memory, and the models of the blend stay.
+    step(progress, Stage::Sessions, 0.0)?;
     if with_blend {
-        blend(threads, events, users.n, &mut model, progress)?;
-        step(progress, Stage::Sessions, 0.0)?;
         let hear = |done| progress(Stage::Sessions, 0.9 * done);
         let sessions = NextItem::fit(events, users.n, threads, hear).ok_or(TrainError::Cancelled)?;
         model.sessions = Arc::new(sessions);
     }
     model.repeat = Arc::new(Repeat::fit(events));
     step(progress, Stage::Sessions, 1.0)?;
+    step(progress, Stage::Ensemble, 0.0)?;
+    if with_blend {
+        blend(threads, events, users.n, &mut model, progress)?;
+    }
     model.association_rules = Arc::new(association_rules(threads, events, parameters, progress)?);
     step(progress, Stage::Content, 0.0)?;
     model.content = match inputs.content {

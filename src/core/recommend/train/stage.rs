@@ -22,10 +22,10 @@ pub enum Stage {
     Popularity,
     /// Item-to-item similarity.
     ItemKnn,
-    /// The members of the blend.
-    Ensemble,
     /// Next clicks and repeat purchases.
     Sessions,
+    /// The members of the blend.
+    Ensemble,
     /// Association rules: items bought together.
     Rules,
     /// Content index.
@@ -48,8 +48,8 @@ impl Stage {
             Self::Segments => "segments",
             Self::Popularity => "popularity",
             Self::ItemKnn => "item_knn",
-            Self::Ensemble => "ensemble",
             Self::Sessions => "sessions",
+            Self::Ensemble => "ensemble",
             Self::Rules => "rules",
             Self::Content => "content",
             Self::Responses => "propensity",
