@@ -160,19 +160,28 @@ pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> Ite
         }
     }
     let most = (lengths.iter().sum::<usize>() / PARTS).max(PAIRS_OF_PART);
-    let (mut made, mut first) = (ListBuilder::default(), 0);
-    while first < n {
+    let mut made = ListBuilder::default();
+    for items in parts(&lengths, most) {
+        made.push(followers(histories, most_steps, items.clone(), &lengths[items], kept));
+    }
+    let (offsets, all) = made.finish();
+    ItemWeights::new(offsets, all)
+}
+
+/// Ranges of items with at most `most` pairs each, or of one item.
+fn parts(lengths: &[usize], most: usize) -> Vec<Range<usize>> {
+    let (mut parts, mut first) = (Vec::new(), 0);
+    while first < lengths.len() {
         let mut pairs = 0;
         let fits = |length: &&usize| {
             pairs += **length;
             pairs <= most
         };
         let end = first + lengths[first..].iter().take_while(fits).count().max(1);
-        made.push(followers(histories, most_steps, first..end, &lengths[first..end], kept));
+        parts.push(first..end);
         first = end;
     }
-    let (offsets, all) = made.finish();
-    ItemWeights::new(offsets, all)
+    parts
 }
 
 /// Transition weights of a range of items, each followed `lengths` times.
@@ -213,4 +222,25 @@ fn followers(
         merged
     };
     follow.into_iter().map(merged).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::ensemble::Interaction;
+
+    #[test]
+    fn parts_are_full_and_followers_are_the_same_in_any_of_them() {
+        assert_eq!(parts(&[2, 1, 0, 9, 1, 1], 3), [0..3, 3..4, 4..6]);
+        assert!(parts(&[], 3).is_empty());
+        let item = |user: u32, step: u32| (user * 7 + step * step * 5 + user * step) % 30;
+        let one = |user, step| Interaction { item: item(user, step), day: f64::from(step), weight: 1.0 };
+        let rows: Vec<Vec<Interaction>> =
+            (0..60).map(|user| (0..6).map(|step| one(user, step)).collect()).collect();
+        let histories = Histories { rows: &rows, n_items: 30 };
+        let whole = followers(&histories, 3, 0..30, &[0; 30], 4);
+        assert!(whole.iter().any(|list| list.len() == 4));
+        let of = |items: Range<usize>| followers(&histories, 3, items.clone(), &vec![0; items.len()], 4);
+        assert_eq!([of(0..11), of(11..12), of(12..30)].concat(), whole);
+    }
 }

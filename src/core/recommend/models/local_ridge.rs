@@ -334,6 +334,19 @@ mod tests {
     }
 
     #[test]
+    fn weights_by_target_become_the_largest_by_source() {
+        let of = |item, weight| (ItemId(item), weight);
+        let mut columns = ListBuilder::default();
+        columns.push(vec![vec![of(1, 0.5), of(2, 0.1)], vec![of(2, 0.4)]]);
+        columns.push(vec![vec![of(1, -0.9)], vec![of(0, 0.3), of(1, 0.2), of(2, -0.7)]]);
+        let weights = by_source(columns, 2);
+        assert_eq!(weights.of(ItemId(0)), [of(3, 0.3)]);
+        assert_eq!(weights.of(ItemId(1)), [of(2, -0.9), of(0, 0.5)]);
+        assert_eq!(weights.of(ItemId(2)), [of(3, -0.7), of(1, 0.4)]);
+        assert!(weights.of(ItemId(3)).is_empty() && weights.n_items() == 4 && weights.len() == 5);
+    }
+
+    #[test]
     fn nothing_bad_parameters_and_a_stop() {
         let threads = Threads::new(1).unwrap();
         let go_on = |_| ControlFlow::Continue(());

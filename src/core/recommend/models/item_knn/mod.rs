@@ -293,16 +293,22 @@ mod tests {
 
     #[test]
     fn of_many_neighbours_the_nearest_are_those_of_a_full_sort() {
+        let parameters = KnnParameters { neighbours: 7, shrinkage: 2.0 };
         for weighted in [false, true] {
             let item = |user: u32, k: u32| (user * 7 + k * k * 5 + user * k % 11) % 90;
             let weight = |user: u32, k: u32| if weighted { 0.5 + (user * k % 7) as f32 } else { 1.0 };
             let row = |user| (0..12).map(|k| (item(user, k), weight(user, k))).collect();
             let rows: Vec<Vec<(u32, f32)>> = (0..200).map(row).collect();
             let (all, some) = (fit(&rows, 90, usize::MAX, 2.0), fit(&rows, 90, 7, 2.0));
+            let (matrix, threads) = (Matrix::from_rows(&rows, 90), Threads::new(2).unwrap());
+            let go_on = |_| ControlFlow::Continue(());
+            let weights = ItemKnn::weights(&matrix, &parameters, &threads, go_on).unwrap();
             for item in (0..90).map(ItemId) {
                 let nearest: Vec<_> = all.neighbours(item).iter().take(7).copied().collect();
                 assert_eq!(nearest.len(), 7);
                 assert_eq!(some.neighbours(item), nearest);
+                let weighted: Vec<_> = nearest.iter().map(|near| (near.item, near.similarity)).collect();
+                assert_eq!(weights.of(item), weighted);
             }
         }
     }
