@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn fitting_stops_when_told() {
         let threads = Threads::new(1).unwrap();
-        let stopped = SessionModel::fit(&chains(), SessionParameters::default(), &threads, |done| {
+        let stopped = SessionModel::fit(chains(), SessionParameters::default(), &threads, |done| {
             if done > 0.4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         assert!(stopped.is_none());
