@@ -2,9 +2,9 @@
 //! that waits for them. Bounded: at most [`tidings_state::MAX_CHANGES`] changes, a thousand absent users an item.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::registry::Registry;
+use super::unread::read_again;
 use tidings_core::base::{Timestamp, UserId};
 use tidings_core::catalogue::NewItem;
 use tidings_decision::decide::Input;
@@ -15,8 +15,6 @@ use tidings_store::{Along, Connection, StoreError, in_transaction, items, users}
 
 /// Absent users told of one change: those who were interested last.
 const MAX_ABSENT: i64 = 1_000;
-/// Pause before stored items that could not be read are tried again.
-const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Changes of one update that are looked up for absent users: each is a query over a month of events.
 const MAX_LOOKUPS: usize = 20;
 
@@ -55,14 +53,8 @@ pub async fn put_items(
 pub async fn follow(state: Arc<AppState>, registry: Arc<Registry>) {
     loop {
         state.unread_items.any().await;
-        let reader = Arc::clone(&state);
-        match state.store.run(move |connection| reader.read_items(connection)).await {
-            Ok(changes) => announce(&state, &registry, changes),
-            Err(error) => {
-                log::warn!("stored items not read error={error}");
-                tokio::time::sleep(READ_AGAIN).await;
-            }
-        }
+        let changes = read_again(&state, "items", AppState::read_items).await;
+        announce(&state, &registry, changes);
     }
 }
 

@@ -1,14 +1,11 @@
 //! Makes definitions known that were changed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::registry::Registry;
+use super::unread::read_again;
 use tidings_decision::decide::Input;
 use tidings_state::AppState;
-
-/// Pause before stored definitions that could not be read are tried again.
-const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tells the actors of all users.
 pub fn announce(registry: &Registry) {
@@ -22,13 +19,7 @@ pub fn announce(registry: &Registry) {
 pub async fn follow(state: Arc<AppState>, registry: Arc<Registry>) {
     loop {
         state.unread_definitions.notified().await;
-        loop {
-            let reader = Arc::clone(&state);
-            match state.store.run(move |connection| reader.read_definitions(connection)).await {
-                Ok(()) => break announce(&registry),
-                Err(error) => log::warn!("stored definitions not read error={error}"),
-            }
-            tokio::time::sleep(READ_AGAIN).await;
-        }
+        read_again(&state, "definitions", AppState::read_definitions).await;
+        announce(&registry);
     }
 }

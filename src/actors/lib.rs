@@ -23,6 +23,7 @@ pub mod offline_users;
 pub mod recommender;
 pub mod registry;
 pub mod send;
+mod unread;
 pub mod user;
 pub mod web_push;
 pub mod webhooks;

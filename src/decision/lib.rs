@@ -1,5 +1,4 @@
-//! What to tell one user, and when: messages and their policy, feedback, streams, privacy, and the decision that brings them
-//! together. As pure as the crate under it: the moment and everything else that is read are arguments.
+//! The decision about one user: messages and their policy, feedback, streams, privacy, and what brings them together. As pure as the crate under it: the moment and everything else that is read are arguments.
 //!
 //! Modules in the order an event flows; imports point up this list only.
 
