@@ -1,29 +1,11 @@
 //! The dashboard in a real browser: become a user, look at a product, see the notification arrive, click it.
 
-use std::process::Command;
-
 use serde_json::json;
-use tidings::base::Timestamp;
-use tidings::demo::{self, DemoSize};
 
 use crate::helpers::browser::{Browser, DESKTOP, PHONE, Viewport};
 use crate::helpers::database::TestDatabase;
+use crate::helpers::demo::{demo, start};
 use crate::helpers::server::{Server, wait_for};
-
-/// The demo with a shorter history, so that it starts in a second or two, and this many live shoppers.
-fn demo(live_shoppers: &str) -> (TestDatabase, Server) {
-    let database = TestDatabase::new();
-    let size = DemoSize { n_shoppers: 250, ..DemoSize::of_seed(1) };
-    demo::load_sized(&database.store, size, Timestamp::now(), &mut |_, _| {}).unwrap();
-    let server = start(&database, "127.0.0.1:0", live_shoppers);
-    (database, server)
-}
-
-fn start(database: &TestDatabase, listen: &str, live_shoppers: &str) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(["demo", "--seed", "1", "--shoppers", live_shoppers, "--listen", listen]);
-    Server::spawn(command.env("DATABASE_URL", &database.url))
-}
 
 fn complain(browser: &mut Browser, when: &str) {
     let complaints = browser.take_complaints();

@@ -2,16 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings::base::Timestamp;
-use tidings::demo::{self, DemoSize};
 
 use crate::helpers::broken_line::{BrokenLine, Line};
 use crate::helpers::browser::{Browser, DESKTOP, PHONE};
 use crate::helpers::database::TestDatabase;
+use crate::helpers::demo::demo;
 use crate::helpers::server::{Server, wait_for};
 
 const AXE: &str = include_str!("fixtures/axe-core/axe.min.js");
@@ -26,16 +24,6 @@ const PAGES: [(&str, &str); 8] = [
     ("users", "#sessions-body li"),
     ("cleaning", "#cleaning-body .report"),
 ];
-
-fn demo() -> (TestDatabase, Server) {
-    let database = TestDatabase::new();
-    let size = DemoSize { n_shoppers: 250, ..DemoSize::of_seed(1) };
-    demo::load_sized(&database.store, size, Timestamp::now(), &mut |_, _| {}).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    command.args(["demo", "--seed", "1", "--shoppers", "12", "--listen", "127.0.0.1:0"]);
-    let server = Server::spawn(command.env("DATABASE_URL", &database.url));
-    (database, server)
-}
 
 fn there(selector: &str) -> String {
     format!("document.querySelector({})?.checkVisibility()", json!(selector))
@@ -64,7 +52,7 @@ fn speaks_to_people(browser: &mut Browser, when: &str) {
 
 #[test]
 fn a_line_that_breaks_is_said_in_words_and_everything_is_right_again_by_itself() {
-    let (_database, server) = demo();
+    let (_database, server) = demo("12");
     let line = BrokenLine::to(server.address);
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
@@ -113,7 +101,7 @@ fn a_line_that_breaks_is_said_in_words_and_everything_is_right_again_by_itself()
 
 #[test]
 fn operate_asks_one_question_a_page_and_decisions_first() {
-    let (_database, server) = demo();
+    let (_database, server) = demo("12");
     let mut browser = Browser::launch();
     for (viewport, device, most) in [(DESKTOP, "desktop", 1_700), (PHONE, "phone", 2_400)] {
         browser.resize(viewport);
@@ -185,7 +173,7 @@ fn audit_pages(browser: &mut Browser, server: &Server, pages: &[(String, String)
 
 #[test]
 fn axe_finds_nothing_on_any_page() {
-    let (_database, server) = demo();
+    let (_database, server) = demo("12");
     let mut browser = Browser::launch();
     let mut pages: Vec<(String, String)> =
         PAGES.iter().map(|(page, selector)| (format!("operate/{page}"), there(selector))).collect();
@@ -235,7 +223,7 @@ fn first_event(server: &Server, query: &str) -> Value {
 
 #[test]
 fn a_second_tab_shows_the_same_answer_and_nothing_is_pushed_again() {
-    let (_database, server) = demo();
+    let (_database, server) = demo("12");
     let address = format!("http://{}/#/try/a-new-user", server.address);
     let (mut first, mut second) = (Browser::launch(), Browser::launch());
     first.resize(DESKTOP);
@@ -258,7 +246,7 @@ fn a_second_tab_shows_the_same_answer_and_nothing_is_pushed_again() {
 
 #[test]
 fn what_is_muted_leaves_the_recommendations_and_comes_back_by_undo() {
-    let (_database, server) = demo();
+    let (_database, server) = demo("12");
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
     browser.open(&format!("http://{}/#/try/7", server.address));

@@ -43,6 +43,23 @@ impl TestDatabase {
         Self::create("template1")
     }
 
+    /// With all that is in a template, by its name.
+    pub fn copy_of(template: &str) -> Self {
+        Self::create(template)
+    }
+
+    /// Closes its connections and keeps it as a template; its name.
+    pub fn into_template(self) -> String {
+        let template = format!("template_of_{}", self.name);
+        let cluster = &shared().cluster;
+        // The pool would connect again.
+        administer(cluster, &format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.name));
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        administer(cluster, &format!("{end} '{}'", self.name));
+        administer(cluster, &format!("CREATE DATABASE {template} TEMPLATE {}", self.name));
+        template
+    }
+
     fn create(template: &str) -> Self {
         let shared = shared();
         let name = format!("test_{}", shared.made.fetch_add(1, Ordering::Relaxed));

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod database;
+pub mod demo;
 pub mod described;
 pub mod engines;
 pub mod event_stream;
