@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::evaluate_args::{ColdSide, EvaluateArgs, Protocol, Standing};
 use super::evaluate_report::{Measured, print};
-use super::memory::use_small_pages;
+use super::memory::use_little_memory;
 use super::{evaluate_classification, evaluate_files, evaluate_sessions};
 use crate::app::database::{Sharing, open};
 use crate::app::server;
@@ -18,7 +18,7 @@ use tidings_core::recommend::train::Stage;
 
 /// Measures and prints.
 pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
-    use_small_pages();
+    use_little_memory();
     if args.k.is_empty() || args.k.iter().any(|k| !(1..=1_000).contains(k)) {
         return Err(Usage::error("--k: lengths are 1…1000"));
     }

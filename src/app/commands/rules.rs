@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::memory::{peak_rss_mib, use_small_pages};
+use super::memory::{peak_rss_mib, use_little_memory};
 use super::say;
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
@@ -71,7 +71,7 @@ pub fn run(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
     if !(2..=12).contains(&args.max_items) {
         return Err(Usage::error("--max-items: 2 to 12"));
     }
-    use_small_pages();
+    use_little_memory();
     match &args.baskets {
         Some(path) => of_file(path, args),
         None => of_model(config, args),

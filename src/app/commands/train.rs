@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::memory::use_small_pages;
+use super::memory::use_little_memory;
 use super::say;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
@@ -19,7 +19,7 @@ use tidings_store::audit;
 /// Trains once, prints the metrics, and fails when the gate does not let the model serve.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     // As in the process that a server starts for a training.
-    use_small_pages();
+    use_little_memory();
     let database = open(config, Sharing::Attach)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = ProgressBar::new(1_000);

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read, stdin};
 
 use anyhow::Context;
 
-use super::memory::use_small_pages;
+use super::memory::use_little_memory;
 use crate::app::server;
 use tidings_actors::recommender::worker::{Order, work};
 use tidings_store::{Store, process_stands_back};
@@ -18,7 +18,7 @@ const EXIT_WITHDRAWN: i32 = 3;
 pub fn run() -> anyhow::Result<()> {
     // A core that clears a page of 2 MiB does nothing else meanwhile; where a hypervisor has to find the memory first, for
     // 5–25 ms at a time (measured).
-    use_small_pages();
+    use_little_memory();
     end_with_parent();
     let mut line = String::new();
     stdin().lock().read_line(&mut line).context("no order")?;
