@@ -1,4 +1,4 @@
-//! Reads users for their actors, many in one query: while one query runs, logins wait and go with the next. Ten
+//! Reads users for their actors, many in one query: while two groups are read, logins wait and go with the next. Ten
 //! thousand clients that reconnect at once are a few dozen queries.
 
 pub mod messages;
@@ -19,26 +19,28 @@ use tidings_store::{Connection, StoreError, lease, users};
 const MAILBOX: usize = 65_536;
 /// Users in one query.
 const MAX_GROUP: usize = 256;
+/// Groups read at the same time: PostgreSQL works on one while the rows of the other become users.
+const MAX_IN_FLIGHT: usize = 2;
 
 /// Groups and reads.
 pub struct LoaderActor {
     state: Arc<AppState>,
     waiting: VecDeque<Load>,
-    in_flight: bool,
+    in_flight: usize,
     _guard: DropGuard,
 }
 
 impl LoaderActor {
     /// Idle.
     pub fn new(state: Arc<AppState>, guard: DropGuard) -> Self {
-        Self { state, waiting: VecDeque::new(), in_flight: false, _guard: guard }
+        Self { state, waiting: VecDeque::new(), in_flight: 0, _guard: guard }
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
-        if self.in_flight || self.waiting.is_empty() {
+        if self.in_flight == MAX_IN_FLIGHT || self.waiting.is_empty() {
             return;
         }
-        self.in_flight = true;
+        self.in_flight += 1;
         let n = self.waiting.len().min(MAX_GROUP);
         let group: Vec<Load> = self.waiting.drain(..n).collect();
         let wanted: Vec<(ExternalId, bool)> =
@@ -65,7 +67,7 @@ impl LoaderActor {
                 .await
         };
         context.spawn(read.into_actor(self).map(move |outcome, actor, context| {
-            actor.in_flight = false;
+            actor.in_flight -= 1;
             match outcome {
                 Ok(answers) => {
                     for (load, answer) in group.into_iter().zip(answers) {

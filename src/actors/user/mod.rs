@@ -51,8 +51,9 @@ const MAX_TICKETS: usize = 256;
 const MAX_CHANGES: usize = 256;
 /// Housekeeping: prune dead pipes, forget what no rule looks at.
 const TICK: Duration = Duration::from_secs(30);
-/// An actor that was started for messages waits this long for more of them.
-const ABSENT_LINGER: Duration = Duration::from_millis(50);
+/// An actor that was started for messages waits this long for more of them, or for its user: after a restart messages for everybody
+/// come while everybody comes back, and each would be read twice.
+const ABSENT_LINGER: Duration = Duration::from_secs(2);
 
 /// Mailboxes that a user's actor writes to; one value for all of them.
 pub struct UserMailboxes {

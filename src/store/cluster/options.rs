@@ -21,14 +21,23 @@ pub struct ClusterOptions {
 }
 
 impl Default for ClusterOptions {
-    /// Durable, 64 connections, 128 MB, the usual directories, 2 minutes.
+    /// Durable, 64 connections, a 32nd of the machine's memory as cache, the usual directories, 2 minutes.
     fn default() -> Self {
         Self {
             durable: true,
             max_connections: 64,
-            shared_buffers_mb: 128,
+            shared_buffers_mb: cache_mb(),
             search: binaries::usual_directories(),
             start_timeout: Duration::from_secs(120),
         }
     }
+}
+
+/// A 32nd of the machine's memory, 128 to 1,024 MB; 128 MB where that is not told. Modest: the server, its training and the file system's
+/// cache live on the same machine, and PostgreSQL touches only what it uses.
+fn cache_mb() -> u32 {
+    // SAFETY: sysconf(3) with numbers only; -1 where something is not known.
+    let (pages, bytes) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let memory_mb = pages.max(0).saturating_mul(bytes.max(0)) / (1 << 20);
+    u32::try_from(memory_mb / 32).unwrap_or(u32::MAX).clamp(128, 1_024)
 }
