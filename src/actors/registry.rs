@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use dashmap::DashMap;
@@ -75,6 +75,8 @@ impl Entry {
 
 /// Locks of [`Registry::in_order`]: users with the same hash modulo this number wait for each other.
 const ORDERS: usize = 1_024;
+/// After a start, users who were connected before it are expected for so long.
+const COMING_BACK: Duration = Duration::from_secs(30);
 
 /// All users with an actor on this node.
 pub struct Registry {
@@ -83,6 +85,7 @@ pub struct Registry {
     users: DashMap<ExternalId, Arc<Entry>>,
     instances: AtomicU64,
     orders: Box<[Arc<Mutex<()>>]>,
+    since: Instant,
 }
 
 impl Default for Registry {
@@ -93,11 +96,17 @@ impl Default for Registry {
             users: DashMap::default(),
             instances: AtomicU64::default(),
             orders,
+            since: Instant::now(),
         }
     }
 }
 
 impl Registry {
+    /// Returns whether the start was a moment ago, so that who was connected before it is about to come back.
+    pub fn is_young(&self) -> bool {
+        self.since.elapsed() < COMING_BACK
+    }
+
     /// The actor of the user whom an id stands for; `start` makes one, of that user, when there is none. At most one at a time per
     /// user.
     pub fn get_or_start(

@@ -51,9 +51,11 @@ const MAX_TICKETS: usize = 256;
 const MAX_CHANGES: usize = 256;
 /// Housekeeping: prune dead pipes, forget what no rule looks at.
 const TICK: Duration = Duration::from_secs(30);
-/// An actor that was started for messages waits this long for more of them, or for its user: after a restart messages for everybody
-/// come while everybody comes back, and each would be read twice.
-const ABSENT_LINGER: Duration = Duration::from_secs(2);
+/// An actor that was started for messages waits this long for more of them.
+const ABSENT_LINGER: Duration = Duration::from_millis(50);
+/// The same just after a start, when messages for everybody come while everybody comes back: each would be read twice. Not later: a
+/// message to many who are away would keep thousands of actors at a time.
+const ABSENT_LINGER_AT_START: Duration = Duration::from_secs(2);
 
 /// Mailboxes that a user's actor writes to; one value for all of them.
 pub struct UserMailboxes {
@@ -338,7 +340,8 @@ impl UserActor {
     /// it ends goes back, so it must not end between two of many.
     fn finish_if_absent(&mut self, context: &mut Context<Self>) {
         if self.is_done_for_absent() && !std::mem::replace(&mut self.may_finish_soon, true) {
-            context.run_later(ABSENT_LINGER, |actor, context| {
+            let linger = if self.registry.is_young() { ABSENT_LINGER_AT_START } else { ABSENT_LINGER };
+            context.run_later(linger, |actor, context| {
                 actor.may_finish_soon = false;
                 if actor.is_done_for_absent() {
                     actor.finish(context);
