@@ -10,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{middleware, tls, upkeep};
@@ -188,7 +189,9 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         super::listen::bind(&state.config.server, state.config.socket.backend, upgrades, handshakes, service)
             .with_context(|| format!("cannot listen on {}", state.config.server.listen))?;
     if let Some((_, serving)) = tls {
-        arbiter.spawn(tls::keep(Arc::clone(&state), serving));
+        // Heard from now on: whoever waits until the server is ready may send it at once.
+        let hangup = signal(SignalKind::hangup()).context("SIGHUP can't be listened to")?;
+        arbiter.spawn(tls::keep(Arc::clone(&state), serving, hangup));
     }
     let handle = server.handle();
     actix::spawn(async move {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use tidings_core::base::Timestamp;
 use tidings_core::config::{self, listen_address};
@@ -63,24 +63,11 @@ fn warn(certificate: &Certificate) {
 
 /// Reads the certificate again on SIGHUP and when its files have changed. Connections go on with the one they were shown. Runs as long as
 /// its thread.
-pub async fn keep(state: Arc<AppState>, serving: Arc<Serving>) {
+pub async fn keep(state: Arc<AppState>, serving: Arc<Serving>, mut hangup: Signal) {
     let config::Tls { reload_s, .. } = state.config.tls;
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => Some(hangup),
-        Err(error) => {
-            log::error!("SIGHUP does not read the certificate again error={error}");
-            None
-        }
-    };
     let mut expiry = tokio::time::interval(EXPIRY_CHECK);
     expiry.tick().await;
     loop {
-        let told = async {
-            match &mut hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         let looked = async {
             match reload_s {
                 0 => std::future::pending().await,
@@ -88,7 +75,7 @@ pub async fn keep(state: Arc<AppState>, serving: Arc<Serving>) {
             }
         };
         tokio::select! {
-            _ = told => {}
+            _ = hangup.recv() => {}
             () = looked => {
                 if !serving.has_changed() {
                     continue;

@@ -214,6 +214,15 @@ fn a_robot_is_flagged_and_no_longer_answered() {
 }
 
 #[test]
+fn a_stop_at_the_moment_of_the_ready_line_is_a_stop_in_order() {
+    let database = TestDatabase::new();
+    for _ in 0..5 {
+        let ended = Server::start(&database.url, &[]).terminate();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+#[test]
 fn a_stop_drains_and_says_when_to_come_back() {
     let database = TestDatabase::new();
     let mut server = Server::start(&database.url, &[]);
@@ -227,7 +236,9 @@ fn a_stop_drains_and_says_when_to_come_back() {
 #[test]
 fn the_live_profile_is_the_one_from_the_tables() {
     let database = TestDatabase::new();
-    let mut server = Server::start(&database.url, &[]);
+    // A model says until when there are data, which months are counted to.
+    let untrained = ["--set", "training.interval_s=0"];
+    let mut server = Server::start(&database.url, &untrained);
     let items: Value = (0..20)
         .map(|id| json!({"item_id": id, "title": format!("Thing {id}"), "category": format!("C{}", id % 3)}))
         .collect();
@@ -245,7 +256,7 @@ fn the_live_profile_is_the_one_from_the_tables() {
     let mut live = http.get("/v1/users/anna/profile").json();
     assert_eq!(live["events"], 61);
     server.kill();
-    let server = Server::start(&database.url, &[]);
+    let server = Server::start(&database.url, &untrained);
     let mut stored = server.http().get("/v1/users/anna/profile").json();
     // What depends on the moment of asking is compared with tolerance.
     for (field, tolerance) in [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{people, say};
@@ -41,9 +41,10 @@ pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
     let state = server::load(config, database.store.clone())?;
     actix::System::new().block_on(async {
         let running = server::start(state, false, echo).await?;
+        let end = Signals::new()?;
         announce(&running)?;
         invite(&running)?;
-        until_told(&database).await?;
+        until_told(end, &database).await?;
         wind_down(running, &database).await;
         anyhow::Ok(())
     })?;
@@ -101,12 +102,13 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
     }
     actix::System::new().block_on(async {
         let running = server::start(state, true, EchoLimits::default()).await?;
+        let end = Signals::new()?;
         announce(&running)?;
         let (stop, stopped) = watch::channel(false);
         let url = format!("ws://{}/ws", running.address);
         let options = live::LiveOptions { shoppers, seed, ..live::LiveOptions::new(url) };
         let shoppers = actix::spawn(live::run(options, stopped));
-        until_told(&database).await?;
+        until_told(end, &database).await?;
         // The shoppers leave first, so that their last events are stored.
         let _ = stop.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(5), shoppers).await;
@@ -157,13 +159,24 @@ fn invite(running: &Running) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// SIGINT and SIGTERM, heard from the moment it is made: before the server says that it is ready, since whoever waits for that line may
+/// stop it at once.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+}
+
 /// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running and the lease held.
-async fn until_told(database: &Database) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn until_told(mut end: Signals, database: &Database) -> anyhow::Result<()> {
     tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = end.interrupt.recv() => Ok(()),
+        _ = end.terminate.recv() => Ok(()),
         error = keep_cluster(database.cluster.clone()) => Err(error),
         error = keep_lease(database.lease.clone()) => Err(error),
     }
