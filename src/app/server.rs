@@ -44,9 +44,10 @@ const MAX_VERSIONS: i64 = 50;
 /// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
 const DRAIN_GROUP: usize = 500;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
-/// Number of clients asked back a second and core after a drain. Two cores log in 7,100 to 9,600 a second (docs/benchmarks.md), and
-/// the clients of that benchmark and PostgreSQL run on the same two.
+/// Number of clients asked back a second and core after a drain, and the most cores that count. Two cores log in 7,100 to 9,600 a second
+/// (docs/benchmarks.md), with the clients of that benchmark and PostgreSQL on the same two; with more it was not measured.
 const RECONNECTS_PER_S: usize = 4_000;
+const RECONNECT_CORES: usize = 2;
 
 /// A running server.
 pub struct Running {
@@ -317,7 +318,8 @@ impl Running {
         let entries = self.app.registry.entries();
         log::info!("draining users={}", entries.len());
         let turns = entries.len().div_ceil(DRAIN_GROUP);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores =
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(RECONNECT_CORES);
         for (turn, group) in entries.chunks(DRAIN_GROUP).enumerate() {
             let left = DRAIN_PAUSE * u32::try_from(turns - turn).unwrap_or(u32::MAX);
             for (place, entry) in group.iter().enumerate() {
