@@ -105,6 +105,7 @@ mod store_learning;
 mod store_migrations;
 mod store_models;
 mod store_statements;
+mod stored_answers;
 mod stored_unread;
 mod stream;
 mod templates;

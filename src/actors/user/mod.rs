@@ -22,13 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 
 use self::messages::{Pause, Snapshot, UserMessage};
 use self::pipes::Pipes;
 use self::replies::Replies;
+use self::stored_first::Storing;
 use super::ingest::messages::Ingest;
 use super::journal::messages::Record;
 use super::loader::messages::{Load, LoadError};
@@ -108,57 +107,11 @@ pub struct UserActor {
     pause: Option<Pause>,
     /// Stands still: the user is read again when the merge is over.
     held: bool,
+    /// Changes on their way to the store.
+    storing: Storing,
 }
 
 impl UserActor {
-    fn new(
-        user: ExternalId,
-        instance: u64,
-        app: Arc<AppState>,
-        mailboxes: Arc<UserMailboxes>,
-        registry: Arc<Registry>,
-        missed: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            user,
-            instance,
-            app,
-            mailboxes,
-            registry,
-            missed,
-            reads_again: false,
-            state: State::Loading { waiting: Vec::new(), before: None, changes: Vec::new() },
-            pipes: Pipes::default(),
-            idle_since: Some(Instant::now()),
-            waiting_tickets: Vec::new(),
-            tickets: HashMap::new(),
-            causes: Vec::new(),
-            logins: Vec::new(),
-            timer: None,
-            only_for_messages: true,
-            may_finish_soon: false,
-            finishing: false,
-            pause: None,
-            held: false,
-        }
-    }
-
-    /// Starts the actor. Its mailbox has its bound at once: one that is set when the actor first runs comes too late for what
-    /// is offered before, of which 16 messages would find room.
-    pub fn launch(
-        user: ExternalId,
-        instance: u64,
-        app: Arc<AppState>,
-        mailboxes: Arc<UserMailboxes>,
-        registry: Arc<Registry>,
-        missed: Arc<AtomicBool>,
-    ) -> Addr<Self> {
-        Self::create(|context| {
-            context.set_mailbox_capacity(MAILBOX);
-            Self::new(user, instance, app, mailboxes, registry, missed)
-        })
-    }
-
     fn load(&mut self, context: &mut Context<Self>) {
         let (loader, user) = (Arc::clone(&self.mailboxes.loader), self.user.clone());
         let load = async move { loader.load(&user, true).await };

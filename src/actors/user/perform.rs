@@ -46,7 +46,7 @@ impl UserActor {
         let mut reload = false;
         for effect in effects {
             match effect {
-                Effect::Record(record) => self.journal(Record::Other(record)),
+                Effect::Record(record) => self.record(record),
                 Effect::Store(outgoing) => self.store(outgoing, cause, context),
                 Effect::Send(connection, frame) | Effect::Answer(connection, frame) => {
                     self.send(connection, frame, false, &mut given_up);
@@ -87,10 +87,13 @@ impl UserActor {
         self.finish_if_absent(context);
     }
 
-    fn journal(&self, record: Record) {
-        if !self.mailboxes.journal.offer(record).is_queued() {
+    /// False when the journal has no room.
+    pub(super) fn journal(&self, record: Record) -> bool {
+        let is_queued = self.mailboxes.journal.offer(record).is_queued();
+        if !is_queued {
             self.app.metrics.add(Count::MailboxFull, 1);
         }
+        is_queued
     }
 
     /// Stores a message; the state is told the answer.

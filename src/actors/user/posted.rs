@@ -6,6 +6,7 @@ use actix::Context;
 
 use super::UserActor;
 use super::replies::Replies;
+use super::stored_first::unavailable;
 use tidings_core::base::ConnectionId;
 use tidings_decision::decide::{Effect, Input};
 use tidings_decision::deliver::Frame;
@@ -32,7 +33,17 @@ impl UserActor {
             _ => true,
         });
         self.perform(effects, None, context);
-        let _ = answers.send(replies);
+        let answer = move |is_stored: bool, mut replies: Vec<Frame>| {
+            if !is_stored {
+                replies.push(unavailable());
+            }
+            let _ = answers.send(replies);
+        };
+        // Where a connection sends a ping, a request has its response.
+        match self.is_storing() {
+            true => self.once_stored(context, move |_, stored, _| answer(stored, replies)),
+            false => answer(true, replies),
+        }
     }
 
     /// Answers a frame, or adds to the answers of its request.

@@ -19,6 +19,7 @@ use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::page::next_after;
+use super::preferences::stored_by_actor;
 use super::query;
 use crate::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
 use tidings_actors::App;
@@ -51,6 +52,8 @@ pub async fn page(
     let page = wanted(request.query_string())?;
     let limit = page.limit;
     let named = user.clone();
+    // What a frame has changed is in the counts at once, and is to be in the rows.
+    stored_by_actor(&app, &user).await;
     let known = resident_counts(&app, &user).await;
     let fields = Arc::clone(app.state.store.fields());
     let (rows, counts) = app

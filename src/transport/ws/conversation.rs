@@ -231,7 +231,12 @@ impl Conversation {
             (State::Closing, _) => {}
             (State::AwaitingLogin | State::LoggingIn, _) => {
                 let message = "log in first and wait for the answer: {\"type\":\"login\",\"user_id\":1}";
-                self.bad_frame(&InboundError { code: "not_logged_in", message: message.to_owned() }, wire);
+                let error = InboundError { code: "not_logged_in", message: message.to_owned() };
+                match self.state {
+                    // It has said who it is: nothing but too early.
+                    State::LoggingIn => wire.reply(error.frame()),
+                    _ => self.bad_frame(&error, wire),
+                }
             }
         }
     }
