@@ -154,24 +154,43 @@ impl Gateway for UserGateway {
 }
 
 impl UserGateway {
-    /// Adds a refused login to the audit log.
-    fn refused(&self, code: CloseCode) {
-        let entry = AuditEntry {
+    /// A login in the audit log.
+    fn entry(&self, access: Option<&Access>, object: String, status: u16) -> AuditEntry {
+        let name = access.map(|access| access.name.clone());
+        AuditEntry {
             occurred_at: Timestamp::now(),
-            role: "none".to_owned(),
+            actor: name.filter(|name| !name.is_empty()),
+            role: access.map_or("none", |access| access.role.name()).to_owned(),
             action: "login".to_owned(),
-            object: format!("closed with {}", code.code()),
-            status: if code == CloseCode::NotPermitted { 403 } else { 401 },
+            object,
+            status,
             address: self.address.map(|address| address.to_string()),
             ..AuditEntry::default()
-        };
+        }
+    }
+
+    /// Adds a refused login to the audit log.
+    fn refused(&self, access: Option<&Access>, code: CloseCode) {
+        let status = if code == CloseCode::NotPermitted { 403 } else { 401 };
+        let entry = self.entry(access, format!("closed with {}", code.code()), status);
         self.app.state.audit.refused(entry, self.address);
+    }
+
+    /// Adds to the audit log that a person looks at the messages of a user.
+    fn looked_at(&self, access: &Access, user: &ExternalId) {
+        if access.role.is_of_people() && !access.is_open() {
+            let (state, entry) =
+                (Arc::clone(&self.app.state), self.entry(Some(access), user.to_string(), 200));
+            actix::spawn(async move { state.audit.read(entry).await });
+        }
     }
 
     /// Goes on with a login whose token was checked.
     fn admit(&self, mut opened: Opened, access: Result<Access, TokenError>) {
         let state = &self.app.state;
-        let who = access.map_err(refusal).and_then(|access| {
+        let access = access.map_err(refusal);
+        let known = access.as_ref().ok().cloned();
+        let who = access.and_then(|access| {
             if !access.has_scope(Scope { area: Area::Events, write: true }) {
                 return Err(CloseCode::NotPermitted);
             }
@@ -185,7 +204,7 @@ impl UserGateway {
                     state.limiter.failure(self.address);
                 }
                 let _ = opened.pipe.offer(Outbound::Close(code));
-                self.refused(code);
+                self.refused(known.as_ref(), code);
                 return;
             }
         };
@@ -206,6 +225,7 @@ impl UserGateway {
             pipe: opened.pipe.weak(),
         });
         state.metrics.add(Count::Connects, 1);
+        self.looked_at(&access, &user);
         match self.visitor(&opened.login, &access, &user) {
             None => connect(&self.app, &user, opened),
             Some(Err(answer)) => {

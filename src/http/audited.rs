@@ -21,6 +21,9 @@ use tidings_decision::privacy::{Access, Role};
 use tidings_state::tombstones::Tombstones;
 use tidings_store::{Connection, StoreError, audit, in_transaction};
 
+/// Most ids of one request that an entry names.
+pub const MAX_NOTED: usize = 50;
+
 /// Set once the entry was stored with its change; handler and log both reach it.
 pub type IsStored = Arc<AtomicBool>;
 

@@ -119,8 +119,8 @@ pub async fn post(
     let store = move |connection: &mut Connection| {
         tidings_store::in_transaction(connection, |connection| {
             let stored = firing.store(connection, &fields, keyed)?;
-            if matches!(stored, Stored::Now { .. }) {
-                change.store(connection, (), ())?;
+            if let Stored::Now { answer, .. } = &stored {
+                change.store(connection, (), serde_json::from_str::<Value>(answer).unwrap_or_default())?;
             }
             Ok(stored)
         })

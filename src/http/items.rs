@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::audited::Change;
+use super::audited::{Change, MAX_NOTED};
 use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Batch;
@@ -150,12 +150,57 @@ pub async fn put(
         return Ok(refuse_all("items", &rejected));
     }
     let change = Change::new(&request, &app, StatusCode::OK);
-    let entry = move |connection: &mut Connection, _: &usize| change.store(connection, (), ());
+    let (before, after) = noted(&items, &app.state.catalogue.load());
+    let entry = move |connection: &mut Connection, _: &usize| change.store(connection, before, after);
     let items = match items.is_empty() {
         true => 0,
         false => put_items(&app.state, &app.registry, items, Box::new(entry)).await?,
     };
     Ok(HttpResponse::Ok().json(Changed { items, rejected }))
+}
+
+/// An item for the audit log: what a wrong change of it costs most by.
+#[derive(Serialize)]
+struct NotedItem {
+    item_id: ExternalId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stock: Option<i32>,
+}
+
+impl NotedItem {
+    fn of(item: &Item) -> Self {
+        Self {
+            item_id: item.external_id.clone(),
+            title: item.title.clone(),
+            price: item.price,
+            currency: item.currency.clone(),
+            stock: item.stock,
+        }
+    }
+
+    fn of_new(item: &NewItem) -> Self {
+        Self {
+            item_id: item.item_id.clone(),
+            title: item.title.clone(),
+            price: item.price,
+            currency: item.currency.clone(),
+            stock: item.stock,
+        }
+    }
+}
+
+/// Items of a request for the audit log, at most [`MAX_NOTED`]: as they are, and as they are to be.
+fn noted(items: &[NewItem], catalogue: &Catalogue) -> (Vec<NotedItem>, Vec<NotedItem>) {
+    let items = items.iter().take(MAX_NOTED);
+    let after: Vec<NotedItem> = items.map(NotedItem::of_new).collect();
+    let known = |item: &NotedItem| Some(NotedItem::of(catalogue.find(&item.item_id)?));
+    (after.iter().filter_map(known).collect(), after)
 }
 
 /// Refuses an embedding of another length than the others have; the first one says how long they are.
@@ -249,13 +294,15 @@ pub async fn delete(
     _caller: With<WriteCatalogue>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ExternalId::parse(&path)?;
-    let inner = item_named(&app.state.catalogue.load(), &id)?.id;
+    let catalogue = app.state.catalogue.load_full();
+    let item = item_named(&catalogue, &id)?;
+    let (inner, before) = (item.id, NotedItem::of(item));
     let (state, change) = (Arc::clone(&app.state), Change::new(&request, &app, StatusCode::NO_CONTENT));
     let take_out = move |connection: &mut Connection| {
         let watch = state.watch_items();
         in_transaction(connection, |connection| {
             items::deactivate(connection, &id)?;
-            change.store(connection, (), ())
+            change.store(connection, before, ())
         })?;
         Ok(state.settle_stored(&watch, connection, Upserted::default(), &[inner]))
     };

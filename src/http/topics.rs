@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::audited::{Change, in_one};
+use super::audited::{Change, MAX_NOTED, in_one};
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -139,6 +139,19 @@ pub fn described() -> Vec<Described> {
     ]
 }
 
+/// Followers of one request, for the audit log.
+#[derive(Serialize)]
+struct Noted {
+    /// The first of them.
+    user_ids: Vec<ExternalId>,
+    /// Number of those for whom it was a change.
+    changed: usize,
+}
+
+fn noted(known: &[(ExternalId, UserId)]) -> Vec<ExternalId> {
+    known.iter().take(MAX_NOTED).map(|(user, _)| user.clone()).collect()
+}
+
 /// Lets users follow a topic. Users that do not exist are named and not made.
 pub async fn subscribe(
     request: HttpRequest,
@@ -153,11 +166,12 @@ pub async fn subscribe(
     let answer = in_one(&app, move |connection| {
         let (known, unknown) = known(connection, named)?;
         let ids: Vec<UserId> = known.iter().map(|(_, id)| *id).collect();
+        let user_ids = noted(&known);
         let following = topics::subscribe(connection, &topic, &ids)?;
         let full = known.into_iter().filter(|(_, id)| !following.contains(id));
         let full = full.map(|(user, _)| user).collect();
         let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-        change.store(connection, (), ())?;
+        change.store(connection, (), Noted { user_ids, changed: following.len() })?;
         Ok(Ok(Subscribed { topic, subscribed: following.len(), unknown, full, subscribers }))
     })
     .await?;
@@ -179,10 +193,10 @@ pub async fn unsubscribe(
             return Ok(Err(unknown(connection, &topic)?));
         };
         let (known, unknown) = known(connection, named)?;
-        let ids: Vec<UserId> = known.into_iter().map(|(_, id)| id).collect();
+        let (user_ids, ids) = (noted(&known), known.iter().map(|(_, id)| *id).collect::<Vec<UserId>>());
         let n = topics::unsubscribe(connection, &topic, &ids)?;
         let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-        change.store(connection, (), ())?;
+        change.store(connection, (), Noted { user_ids, changed: n })?;
         Ok(Ok(Unsubscribed { topic, unsubscribed: n, unknown, subscribers }))
     })
     .await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ pub use self::forms::described;
 use self::forms::{
     ChangeBody, InboxChanged, InboxMessage, InboxPage, PageQuery, ReadBody, SeenBody, SnoozeBody,
 };
-use super::audited::{self, in_one};
+use super::audited::{self, MAX_NOTED, in_one};
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
@@ -182,6 +183,14 @@ enum Wish {
     Seen(i64),
 }
 
+/// A change for the audit log.
+#[derive(Serialize)]
+struct Noted {
+    /// The first of the messages that were named.
+    notification_ids: Vec<NotificationId>,
+    changed: usize,
+}
+
 /// Outcome in the store.
 struct Stored {
     changed: usize,
@@ -240,9 +249,13 @@ async fn carry_out(
         let Some(user) = users::find(connection, &named)? else {
             return Ok(Err(ApiError::NotFound("this user")));
         };
+        let asked = match &wish {
+            Wish::Change(ids, _) => ids.iter().take(MAX_NOTED).copied().collect(),
+            Wish::ReadAll(_) | Wish::Seen(_) => Vec::new(),
+        };
         let stored = store(connection, user, wish)?;
-        if stored.is_ok() {
-            entry.store(connection, (), ())?;
+        if let Ok(Stored { changed, .. }) = &stored {
+            entry.store(connection, (), Noted { notification_ids: asked, changed: *changed })?;
         }
         Ok(stored)
     })
