@@ -144,7 +144,16 @@ pub enum ExternalIdError {
     /// A boolean, a float, an object, …
     #[error("an id is an integer or a string")]
     WrongType,
+    /// One of [`PLACEHOLDERS`].
+    #[error(
+        "{0:?} is what a program writes for an id that is missing; leave the field out where nobody is known"
+    )]
+    Placeholder(Box<str>),
 }
+
+/// Texts that programs write for an id that is missing, in any case.
+const PLACEHOLDERS: [&str; 8] =
+    ["undefined", "null", "none", "nil", "nan", "(not set)", "(null)", "[object object]"];
 
 /// A user or item as the shop names it. The integer 17 and the string "17" are the same id; it is written
 /// back as an integer. "017", " 17" and "17.0" are strings of their own.
@@ -186,9 +195,15 @@ impl ExternalId {
         }
     }
 
-    /// From any JSON value, with an error a client can act on.
+    /// From a JSON value of an event or an item, with an error a client can act on. What stands for a missing id is refused: all events
+    /// without a user would be those of one.
     pub fn from_json(value: &serde_json::Value) -> Result<Self, ExternalIdError> {
         match value {
+            serde_json::Value::String(text)
+                if PLACEHOLDERS.iter().any(|it| it.eq_ignore_ascii_case(text.trim())) =>
+            {
+                Err(ExternalIdError::Placeholder(text.as_str().into()))
+            }
             serde_json::Value::String(text) => Self::parse(text),
             serde_json::Value::Number(number) => match number.as_i64() {
                 Some(integer) => Self::from_integer(integer),
@@ -252,6 +267,17 @@ impl<'de> Deserialize<'de> for ExternalId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_a_missing_id_names_nobody() {
+        for text in ["undefined", "NULL", " None ", "NaN", "(not set)", "[object Object]"] {
+            let error = ExternalId::from_json(&serde_json::json!(text)).unwrap_err();
+            assert_eq!(error, ExternalIdError::Placeholder(text.into()));
+        }
+        for text in ["nullarbor", "no", "-", "nancy"] {
+            assert!(ExternalId::from_json(&serde_json::json!(text)).is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn an_integer_and_its_digits_name_the_same_thing() {
