@@ -5,8 +5,7 @@
 /** @import { Tabs } from "./tabs.js" */
 import { identity, socketUrl } from "./address.js";
 import { CLOSE_REASONS, mayReconnect, retryHint } from "./close_codes.js";
-import { EventLine } from "./event_line.js";
-import { backoff, withStorage } from "./platform.js";
+import { backoff, rememberBlocked, rememberedBlocked } from "./platform.js";
 import { SocketLine } from "./socket_line.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -24,7 +23,6 @@ const PROBE_FIRST_MS = 3_000;
 const PROBE_MS = 300_000;
 /** A browser whose WebSockets are blocked or silent is remembered for this long, over a reload. */
 const REMEMBER_MS = 3_600_000;
-const REMEMBERED = "tidings.sse-until";
 /** Only a connection that stood this long ends a row of failures. */
 const STABLE_MS = 10_000;
 /** Events of the platform (online, visible) bring an attempt forward this often at most. */
@@ -41,6 +39,7 @@ export class Connection {
   /** @type {Line | null} */ #line = null;
   /** @type {Tabs | null} */ #tabs = null;
   /** @type {SocketLine | null} */ #probe = null;
+  /** @type {typeof import("./event_line.js").EventLine | undefined} */ #EventLine;
   #wanted = false;
   #suspended = false;
   #loggedIn = false;
@@ -93,8 +92,7 @@ export class Connection {
     if (this.#wanted) return;
     this.#wanted = true;
     this.#attempt = this.#refusals = 0;
-    const until = withStorage(this.#platform, (storage) => Number(storage.getItem(REMEMBERED))) ?? 0;
-    this.#blocked = until > this.#platform.now() ? BLOCKED_AFTER : 0;
+    this.#blocked = rememberedBlocked(this.#platform) ? BLOCKED_AFTER : 0;
     for (const [target, name, act] of this.#listeners) target?.addEventListener(name, act);
     this.#open();
   }
@@ -175,7 +173,11 @@ export class Connection {
     }
     if (!this.#identify(credentials.user)) return false;
     if (!this.#tabs) await this.#share(current);
-    return true;
+    if (this.#EventLine || !this.#choosesEvents()) return true;
+    // Only where it is used.
+    this.#EventLine = (await import("./event_line.js").catch(() => null))?.EventLine;
+    if (!this.#EventLine && current()) this.#lost(1006);
+    return Boolean(this.#EventLine);
   }
 
   /** False, and all has ended, when it has become somebody else: nothing of one is sent as another. @param {string | undefined} user */
@@ -214,9 +216,9 @@ export class Connection {
   /** @param {import("./types.js").LineEvents} events @returns {Line} */
   #lineFor(events) {
     if (this.#tabs && this.#following) return this.#tabs.line(events, () => this.#visible, this.#on.position);
-    if (!this.#choosesEvents()) return new SocketLine(this.#platform, socketUrl(this.#server), events);
+    if (!this.#EventLine || !this.#choosesEvents()) return new SocketLine(this.#platform, socketUrl(this.#server), events);
     const who = identity(this.#options, this.#credentials.token);
-    return new EventLine(this.#platform, this.#server, who, events);
+    return new this.#EventLine(this.#platform, this.#server, who, events);
   }
 
   /** Server-Sent Events where there is no WebSocket, or where one never opens or is silent. */
@@ -253,7 +255,7 @@ export class Connection {
     const sse = this.#line?.name === "sse";
     if (this.#line?.name === "websocket") this.#blocked = 0;
     if (sse) this.#probeSocket(PROBE_FIRST_MS);
-    if (sse && this.#blocked >= BLOCKED_AFTER) this.#rememberBlocked(this.#onlineAt + REMEMBER_MS);
+    if (sse && this.#blocked >= BLOCKED_AFTER) rememberBlocked(this.#platform, this.#onlineAt + REMEMBER_MS);
     if (!this.#following) this.#renewLater();
     this.presence();
     const epoch = this.#on.position()?.epoch;
@@ -284,13 +286,6 @@ export class Connection {
     this.#report(status.state, status.reason, status.code, status.retryAt);
   }
 
-  /** @param {number | null} until ms since 1970 */
-  #rememberBlocked(until) {
-    withStorage(this.#platform, (storage) =>
-      until === null ? storage.removeItem(REMEMBERED) : storage.setItem(REMEMBERED, String(until)),
-    );
-  }
-
   /** Is the WebSocket possible after all? Then everything moves there; the resume makes it seamless. @param {number} after ms */
   #probeSocket(after) {
     const { transport = "auto" } = this.#options;
@@ -308,7 +303,7 @@ export class Connection {
         frame: () => {
           if (this.#probe !== probe || !this.#wanted) return;
           this.#blocked = 0;
-          this.#rememberBlocked(null);
+          rememberBlocked(this.#platform, null);
           this.#open();
         },
         heard: () => {},

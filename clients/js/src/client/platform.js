@@ -2,6 +2,7 @@
 
 /** @import { KeyValue, Options, Platform } from "./types.js" */
 
+const BLOCKED_UNTIL = "tidings.sse-until";
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAX_MS = 20_000;
 
@@ -45,6 +46,16 @@ export function withStorage({ storage }, act) {
   } catch {
     return undefined;
   }
+}
+
+/** Whether WebSockets were found blocked or silent a while ago, by this page or an earlier one. @param {Platform} platform */
+export function rememberedBlocked(platform) {
+  return platform.now() < (withStorage(platform, (storage) => Number(storage.getItem(BLOCKED_UNTIL))) ?? 0);
+}
+
+/** @param {Platform} platform @param {number | null} until ms since 1970 */
+export function rememberBlocked(platform, until) {
+  withStorage(platform, (storage) => (until === null ? storage.removeItem(BLOCKED_UNTIL) : storage.setItem(BLOCKED_UNTIL, String(until))));
 }
 
 /** Full jitter: uniform in 0…min(20 s, 0.5 s · 2^attempt). @param {number} attempt @param {() => number} random */
