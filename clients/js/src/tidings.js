@@ -14,6 +14,7 @@
 
 /** @import { Accepted, ClientFrame, ErrorFrame, Id, InboxChange, InboxQuery, MuteWish, Outcome, Platform, Welcome, Withdraw } from "./client/types.js" */
 import { request, serverOf } from "./client/address.js";
+import { CLOSE_REASONS } from "./client/close_codes.js";
 import { Connection } from "./client/connection.js";
 import { Credentials } from "./client/credentials.js";
 import { Outbox } from "./client/outbox.js";
@@ -174,16 +175,19 @@ export class Tidings {
     );
   }
 
-  /** Marks all messages as opened, on every device. @returns {Promise<void>} */
+  /** Marks all messages that there are now as opened, on every device. @returns {Promise<void>} */
   readAll() {
     this.#closeShown(() => true);
-    return this.#keepQuietly({ type: "read", all: true });
+    const { position } = this.#stream;
+    if (position) return this.#keepQuietly({ type: "read", all: true, up_to: position.offset, epoch: position.epoch });
+    // Before the first connection: kept, it would be of all that comes until then.
+    return quietly(this.#counted(this.#http("POST", "inbox/read", { all: true })).then(() => {}));
   }
 
   /** The list was looked at, up to where the stream stands. @returns {Promise<void>} */
   async seen() {
     const { position } = this.#stream;
-    if (position) await this.#keepQuietly({ type: "seen", up_to: position.offset });
+    if (position) await this.#keepQuietly({ type: "seen", up_to: position.offset, epoch: position.epoch });
   }
 
   /** No more of something: of a category, an item, a brand. @param {MuteWish} wish @returns {Promise<void>} */
@@ -252,11 +256,15 @@ export class Tidings {
     });
   }
 
-  /** Nobody has to look at the promise. @param {ClientFrame} frame @returns {Promise<void>} */
+  /** @param {ClientFrame} frame @returns {Promise<void>} */
   #keepQuietly(frame) {
-    const stored = this.#keep(JSON.stringify(frame), frame);
-    stored.catch(() => {});
-    return stored;
+    return quietly(this.#keep(JSON.stringify(frame), frame));
+  }
+
+  /** Nothing more comes of it. @param {string} key @param {string} code @param {string} message */
+  #giveUp(key, code, message) {
+    this.#settle(key)?.reject(new TidingsError(code, message));
+    this.#sender.settled(key);
   }
 
   /** False if it was somebody else until now. @param {string} user */
@@ -294,6 +302,7 @@ export class Tidings {
     this.#acknowledged = -1;
     const lost = this.#stream.welcome(frame, this.#credentials.skew);
     this.#acknowledgeSoon();
+    for (const key of this.#outbox.outdated(frame.epoch)) this.#giveUp(key, "stream_lost", CLOSE_REASONS[3010]);
     this.#sender.start((kept) => this.#connection.write(kept));
     if (lost) this.#emit("gap", frame);
   }
@@ -343,10 +352,7 @@ export class Tidings {
     const key = id === null ? null : String(id);
     if (key !== null && !this.#outbox.has(key)) return;
     if (frame.temporary) this.#sender.busy(key);
-    else if (key !== null) {
-      this.#settle(key)?.reject(new TidingsError(frame.code, frame.message));
-      this.#sender.settled(key);
-    }
+    else if (key !== null) this.#giveUp(key, frame.code, frame.message);
     this.#emit("error", frame);
   }
 
@@ -435,4 +441,10 @@ export class Tidings {
       }
     }
   }
+}
+
+/** Nobody has to look at the promise. @template T @param {Promise<T>} promise */
+function quietly(promise) {
+  promise.catch(() => {});
+  return promise;
 }

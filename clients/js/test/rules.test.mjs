@@ -387,3 +387,53 @@ test("an opaque or broken token is no reason to fail", async () => {
     tidings.disconnect();
   }
 });
+
+test("all is read up to the moment of the call, also offline and after a reload, and never in another stream", async () => {
+  const { advance, server, open, machine } = world();
+  const reads = () => server.frames.filter(({ type }) => type === "read" || type === "seen").map(({ type, all, up_to, ...more }) => [type, all, up_to, more.epoch]);
+  const away = async () => {
+    machine.changeNetwork(false);
+    await advance(40_000);
+  };
+  const tidings = open({ userId: 1 });
+  tidings.connect();
+  await advance(1_000);
+  for (let n = 0; n < 2; n += 1) server.publish("1");
+  await advance(1_000);
+  await away();
+  const done = tidings.readAll();
+  for (let n = 0; n < 3; n += 1) server.publish("1");
+  machine.changeNetwork(true);
+  await advance(40_000);
+  await done;
+  assert.deepEqual(reads(), [["read", true, 2, undefined]]);
+  // The page is left, and the next one sends it.
+  await away();
+  tidings.readAll();
+  await advance(100);
+  tidings.page.frozen = true;
+  for (let n = 0; n < 4; n += 1) server.publish("1");
+  machine.changeNetwork(true);
+  const next = open({ userId: 1 });
+  next.connect();
+  await advance(5_000);
+  assert.deepEqual(reads().slice(1), [["read", true, 5, undefined]]);
+  // The server has begun the stream anew: its offsets say something else.
+  await away();
+  const outcomes = Promise.all([next.readAll(), next.seen()].map((one) => one.catch(({ code }) => code)));
+  Object.assign(server.user("1"), { epoch: "another", offset: 0, messages: [] });
+  machine.changeNetwork(true);
+  await advance(40_000);
+  assert.deepEqual(await outcomes, ["stream_lost", "stream_lost"]);
+  assert.deepEqual([reads().length, next.waiting], [2, 0]);
+});
+
+test("before anything is known of the stream all is read at once, over HTTP", async () => {
+  const { open } = world();
+  const asked = [];
+  const fetch = async (url, { method, body }) => (asked.push([method, String(url), body]), new Response('{"unread":0,"unseen":0,"changed":2,"not_found":[]}'));
+  const tidings = open({ userId: 1, platform: { fetch } });
+  await tidings.readAll();
+  assert.deepEqual(asked, [["POST", "https://push.example/v1/users/1/inbox/read", '{"all":true}']]);
+  assert.deepEqual([tidings.counts.unread, tidings.waiting], [0, 0]);
+});

@@ -87,8 +87,15 @@ export class Outbox {
   *entries() {
     for (const [key, { frame, at }] of this.#entries) {
       const late = frame.type === "event" && this.#platform.now() - at > LATE_MS;
-      yield [key, late ? { occurred_at: new Date(at).toISOString(), ...frame } : frame];
+      const { epoch, ...said } = frame;
+      yield [key, late ? { occurred_at: new Date(at).toISOString(), ...said } : said];
     }
+  }
+
+  /** Keys of what counts by offsets of another stream than this one. @param {string} epoch */
+  outdated(epoch) {
+    const counts = (/** @type {any} */ { all, up_to }) => all || up_to !== undefined;
+    return [...this.#entries].filter(([, { frame }]) => counts(frame) && frame.epoch !== epoch).map(([key]) => key);
   }
 
   /** Where an earlier page of the user left off. @returns {{ position?: Position, seen?: string[] }} */

@@ -86,7 +86,8 @@
 /**
  * @typedef {({ type: "event" } & ShopEvent<string>) | { type: "ack", offset: number } | { type: "presence", visible: boolean } |
  *   { type: "feedback", notification_id: string, outcome: Outcome, item_id?: Id } | { type: "ping" } |
- *   { type: "read", notification_id: string } | { type: "read", all: true } | { type: "seen", up_to: number } |
+ *   { type: "read", notification_id: string } | { type: "read", all: true, up_to: number, epoch: string } |
+ *   { type: "seen", up_to: number, epoch: string } |
  *   ({ type: "mute" } & MuteWish) | { type: "subscribe" | "unsubscribe", topic: string } |
  *   ({ type: "login", resume?: Position | null } & Identity)} ClientFrame
  */
