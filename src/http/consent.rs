@@ -94,7 +94,7 @@ pub fn described() -> Vec<Described> {
         .body::<MuteBody>()
         .body_example(r#"{"of": "brand", "name": "Acme"}"#)
         .answers::<PreferenceView>(200, "The preferences as they are now.")
-        .refuses(&[404]),
+        .refuses(&[404, 409]),
     ]
 }
 
@@ -230,7 +230,9 @@ pub async fn mute(
         };
         let before = tidings_store::preferences::get_for_update(connection, user)?;
         let mut after = before.clone();
-        after.mute(wish.of.into_mute(wish.name));
+        if !after.mute(wish.of.into_mute(wish.name)) {
+            return Ok(Err(ApiError::TooManyMutes));
+        }
         tidings_store::preferences::put(connection, user, &after)?;
         change.store(connection, preferences::view(&before), preferences::view(&after))?;
         Ok(Ok((Box::new(before), Box::new(after))))

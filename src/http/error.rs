@@ -16,6 +16,7 @@ use tidings_actors::loader::messages::LoadError;
 use tidings_actors::notifier::messages::SubmitError;
 use tidings_actors::notifier::recall::RecallError;
 use tidings_core::base::ExternalIdError;
+use tidings_decision::notify::policy::TOO_MANY_MUTES;
 use tidings_decision::privacy::api_key::Wider;
 use tidings_decision::privacy::{Permission, Scope, TokenError};
 use tidings_state::limiter::Limited;
@@ -134,6 +135,9 @@ pub enum ApiError {
     /// Not what it should be inside.
     #[error("{0}")]
     Conflict(String),
+    /// There is no room for another mute.
+    #[error("{TOO_MANY_MUTES}")]
+    TooManyMutes,
     /// `If-Match` names another version than the one that is stored.
     #[error("it was changed meanwhile: read it again, and send the ETag of that answer as If-Match")]
     PreconditionFailed,
@@ -240,6 +244,7 @@ impl ApiError {
             Self::Overloaded(_) => "overloaded",
             Self::Unavailable(_) => "unavailable",
             Self::Conflict(_) => "conflict",
+            Self::TooManyMutes => "too_many_mutes",
             Self::PreconditionFailed => "precondition_failed",
             Self::KeyReused => "idempotency_key_reused",
             Self::UnderWay => "request_under_way",
@@ -269,7 +274,7 @@ impl ResponseError for ApiError {
             Self::TooLarge(_) | Self::TooComplex(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded(_) | Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Conflict(_) | Self::UnderWay => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::UnderWay | Self::TooManyMutes => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         }

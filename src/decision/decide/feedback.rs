@@ -3,11 +3,16 @@
 use super::record::{FeedbackRow, Record};
 use super::user_state::{Step, UserState};
 use crate::deliver::inbound::{MuteOf, MuteWish};
-use crate::deliver::{Change, frames};
+use crate::deliver::{Change, Frame, frames};
 use crate::feedback::FeedbackOutcome;
-use crate::notify::policy::{BRAND, PreferenceChange};
+use crate::notify::policy::{BRAND, PreferenceChange, TOO_MANY_MUTES};
 use tidings_core::base::{ConnectionId, ExternalId, NotificationId};
 use tidings_core::catalogue::Item;
+
+/// Answer to a mute for which there is no room.
+fn too_many_mutes() -> Frame {
+    frames::error("too_many_mutes", TOO_MANY_MUTES, false, None)
+}
 
 impl UserState {
     /// Feedback of a connection.
@@ -48,6 +53,9 @@ impl UserState {
         self.note_rejected(id, outcome, step);
         if outcome == FeedbackOutcome::Muted {
             let mute = MuteOf::Category.into_mute(category);
+            if !self.document.has_room_for(&mute) {
+                return self.answer(connection, too_many_mutes(), step);
+            }
             self.change_preferences(PreferenceChange::mute(now, mute), step);
         }
     }
@@ -73,6 +81,10 @@ impl UserState {
             let frame = frames::error("nothing_to_mute", message, false, None);
             return self.answer(connection, frame, step);
         };
+        let mute = wish.of.into_mute(name.clone());
+        if !self.document.has_room_for(&mute) {
+            return self.answer(connection, too_many_mutes(), step);
+        }
         if let Some(id) = wish.notification_id {
             match wish.of {
                 // The outcome "muted" stands for the message's category, and mutes that.
@@ -83,7 +95,6 @@ impl UserState {
                 _ => self.learn_response(id, FeedbackOutcome::Muted, step),
             }
         }
-        let mute = wish.of.into_mute(name.clone());
         self.change_preferences(PreferenceChange::mute(step.now(), mute), step);
         self.answer(connection, frames::muted(wish.of.name(), &name), step);
     }

@@ -377,11 +377,11 @@ impl UserState {
     fn keep_mutes(&mut self, newer: &PreferenceDocument, known: &PreferenceDocument) {
         let mut document = self.document.clone();
         for name in newer.muted.iter().filter(|name| !known.muted.contains(name)) {
-            document.mute(Muted::Category(name.clone()));
+            document.keep_muted(Muted::Category(name.clone()));
         }
         let known = known.settings().mutes;
         for mute in newer.settings().mutes.into_iter().filter(|mute| !known.contains(mute)) {
-            document.mute(Muted::Subject(mute));
+            document.keep_muted(Muted::Subject(mute));
         }
         if document != self.document {
             self.set_preferences(document);

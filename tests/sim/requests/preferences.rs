@@ -15,7 +15,7 @@ impl Sim {
         let mute = Muted::Category(MUTABLE[category as usize % MUTABLE.len()].to_owned());
         let before = Box::new(self.store.users[user].preferences.clone());
         let mut stored = PreferenceDocument::clone(&before);
-        stored.mute(mute.clone());
+        stored.keep_muted(mute.clone());
         self.replace_preferences(user, stored.clone());
         self.shadow.muted_over_http(user, mute, self.now());
         self.tell(server, user, Input::PreferencesChanged { before, after: Box::new(stored) });

@@ -104,9 +104,9 @@ impl super::Shadow {
 
     pub fn muted_over_http(&mut self, user: usize, mute: Muted, now: Timestamp) {
         let wishes = &mut self.users[user].wishes;
-        wishes.durable.mute(mute.clone());
+        wishes.durable.keep_muted(mute.clone());
         wishes.durable_at = Some(now);
-        wishes.document.mute(mute);
+        wishes.document.keep_muted(mute);
     }
 }
 

@@ -186,6 +186,34 @@ fn another_item_of_the_message_can_be_named() {
 }
 
 #[test]
+fn a_mute_without_room_is_answered_with_an_error_and_takes_no_other_away() {
+    let (mut user, id) = told();
+    user.wants(|document, settings| {
+        document.muted = (0..64).map(|n| format!("category {n}")).collect();
+        (0..256).for_each(|n| settings.mute(Mute::Brand(format!("brand {n}"))));
+    });
+    let full = user.stored.document.clone();
+    let refused = |effects: &Effects| {
+        assert_eq!(effects.types(1), ["error"]);
+        effects.frames(1)[0]["code"].clone()
+    };
+    for of in ["category", "brand", "kind"] {
+        let answer = mute(&mut user, json!({"of": of, "name": "another"}));
+        assert_eq!(refused(&answer), "too_many_mutes", "{of}");
+    }
+    let answer = mute(&mut user, json!({"of": "category", "notification_id": id}));
+    assert_eq!((refused(&answer), outcomes(&answer).len()), (json!("too_many_mutes"), 0));
+    let answer = answers(&mut user, id, "muted");
+    assert_eq!(
+        (refused(&answer), outcomes(&answer).len()),
+        (json!("too_many_mutes"), 1),
+        "it is feedback all the same"
+    );
+    assert_eq!(user.stored.document, full);
+    assert_eq!(mute(&mut user, json!({"of": "brand", "name": "brand 0"})).types(1), ["muted"]);
+}
+
+#[test]
 fn a_mute_of_nothing_is_answered_with_an_error() {
     let mut user = Fixture::connected();
     let refused = mute(&mut user, json!({"of": "brand"}));

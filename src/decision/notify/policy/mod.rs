@@ -24,8 +24,9 @@ mod tests;
 
 pub use candidate::{Candidate, Channel, Channels, Moment, Precondition, Trial};
 pub use preferences::{
-    BRAND, Consent, Mute, Muted, PreferenceChange, PreferenceDocument, PreferenceError, Preferences, Purpose,
-    Settings, SettingsDocument,
+    BRAND, Consent, MAX_MUTED_CATEGORIES, MAX_MUTES, MAX_NAME_BYTES, Mute, Muted, PreferenceChange,
+    PreferenceDocument, PreferenceError, Preferences, Purpose, Settings, SettingsDocument, TOO_MANY_MUTES,
+    is_name,
 };
 pub use reason::{Decision, Outcome, Reason, Step, StepName, Verdict};
 pub use rules::{Rules, Worth};

@@ -10,12 +10,15 @@ use crate::notify::quiet_hours::QuietHours;
 use tidings_core::base::Timestamp;
 use tidings_core::catalogue::Item;
 
-/// Most mutes of one user; the oldest makes room.
+/// Most mutes of one user; a further one is refused.
 pub const MAX_MUTES: usize = 256;
-/// Most muted message categories of one user.
-const MAX_MUTED_CATEGORIES: usize = 64;
+/// Most muted message categories of one user; a further one is refused.
+pub const MAX_MUTED_CATEGORIES: usize = 64;
 /// Longest name in a setting, bytes.
-const MAX_NAME_BYTES: usize = 128;
+pub const MAX_NAME_BYTES: usize = 128;
+/// Answer to a mute for which there is no room.
+pub const TOO_MANY_MUTES: &str = "this user has muted as much as there is room for (64 categories of messages, 256 other subjects), so \
+     nothing more was muted: take some out of `muted` or `mutes` first (PATCH /v1/users/{id}/preferences), or set `opted_out`";
 /// The attribute of an item that names its brand.
 pub const BRAND: &str = "brand";
 
@@ -130,38 +133,40 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Bounds, with the fix in the error. As many of a kind as the settings before have are not too many.
+    /// Bounds, with the fix in the error. As many of a kind as the settings before have are not too many, and their names not too
+    /// long.
     pub fn validate(&self, before: &Self) -> Result<(), PreferenceError> {
         let bad = |field, message: &str| Err(PreferenceError { field, message: message.to_owned() });
-        let name = |text: &str| {
-            !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
-        };
         if self.mutes.len() > MAX_MUTES.max(before.mutes.len())
-            || !self.mutes.iter().all(|mute| name(mute.name()))
+            || !self.mutes.iter().all(|mute| is_name(mute.name()) || before.mutes.contains(mute))
         {
             return bad("mutes", "at most 256, each with a name of 1…128 bytes");
         }
-        if self.digest.len() > before.digest.len().max(64) || !self.digest.iter().all(|text| name(text)) {
+        if self.digest.len() > before.digest.len().max(64)
+            || !self.digest.difference(&before.digest).all(|text| is_name(text))
+        {
             return bad("digest", "at most 64 categories of 1…128 bytes, or \"*\" for all");
         }
-        if self.blocked_channels.len() > before.blocked_channels.len().max(64)
-            || !self.blocked_channels.keys().all(|text| name(text))
+        let known = &before.blocked_channels;
+        if self.blocked_channels.len() > known.len().max(64)
+            || !self.blocked_channels.keys().all(|text| is_name(text) || known.contains_key(text))
         {
             return bad("blocked_channels", "at most 64 categories of 1…128 bytes, or \"*\" for all");
         }
         Ok(())
     }
 
-    /// Adds a mute, once; the oldest makes room.
+    /// Adds a mute, once.
     pub fn mute(&mut self, mute: Mute) {
-        if self.mutes.contains(&mute) {
-            return;
+        if !self.mutes.contains(&mute) {
+            self.mutes.push(mute);
         }
-        if self.mutes.len() >= MAX_MUTES {
-            self.mutes.remove(0);
-        }
-        self.mutes.push(mute);
     }
+}
+
+/// Returns whether a name may stand in a setting.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
 }
 
 /// Preferences as stored: unparsed, so that what a later release wrote is kept. `None` and empty = the server's default.
@@ -244,11 +249,32 @@ impl PreferenceDocument {
         self
     }
 
-    /// Adds a mute, once.
-    pub fn mute(&mut self, mute: Muted) {
+    /// Returns whether a mute holds already or there is room for it.
+    pub fn has_room_for(&self, mute: &Muted) -> bool {
+        match mute {
+            Muted::Category(name) => self.muted.len() < MAX_MUTED_CATEGORIES || self.muted.contains(name),
+            Muted::Subject(mute) => {
+                let mutes = self.settings().mutes;
+                mutes.len() < MAX_MUTES || mutes.contains(mute)
+            }
+        }
+    }
+
+    /// Mutes something, once. Returns whether it is muted now: there may be no room.
+    #[must_use]
+    pub fn mute(&mut self, mute: Muted) -> bool {
+        let has_room = self.has_room_for(&mute);
+        if has_room {
+            self.keep_muted(mute);
+        }
+        has_room
+    }
+
+    /// Adds a mute that was confirmed, once: there was room when it was made.
+    pub fn keep_muted(&mut self, mute: Muted) {
         match mute {
             Muted::Category(name) => {
-                if !self.muted.contains(&name) && self.muted.len() < MAX_MUTED_CATEGORIES {
+                if !self.muted.contains(&name) {
                     self.muted.push(name);
                 }
             }
@@ -293,7 +319,7 @@ impl PreferenceChange {
                 }
             }
         }
-        self.mute.iter().cloned().for_each(|mute| document.mute(mute));
+        self.mute.iter().cloned().for_each(|mute| document.keep_muted(mute));
     }
 }
 
@@ -368,6 +394,30 @@ mod tests {
         assert_eq!(after(None), ("Asia/Tokyo".to_owned(), muted()));
         assert_eq!(after(Some(5)), ("Asia/Tokyo".to_owned(), muted()));
         assert_eq!(after(Some(6)), ("Europe/Berlin".to_owned(), muted()));
+    }
+
+    #[test]
+    fn a_mute_without_room_is_refused_and_takes_no_other_away() {
+        let mut document = PreferenceDocument::default();
+        let category = |n: usize| Muted::Category(format!("category {n}"));
+        let brand = |n: usize| Muted::Subject(Mute::Brand(format!("brand {n}")));
+        assert!((0..MAX_MUTED_CATEGORIES).all(|n| document.mute(category(n))));
+        assert!((0..MAX_MUTES).all(|n| document.mute(brand(n))));
+        let full = document.clone();
+        assert!(!document.mute(category(MAX_MUTED_CATEGORIES)) && !document.mute(brand(MAX_MUTES)));
+        assert!(document.mute(category(0)) && document.mute(brand(0)), "they are muted already");
+        assert_eq!(document, full);
+        // Confirmed a moment ago, before another request took the last place.
+        PreferenceChange::mute(Timestamp(1), category(1_000)).apply(&mut document, Some(Timestamp(2)));
+        assert_eq!(document.muted.last().map(String::as_str), Some("category 1000"));
+    }
+
+    #[test]
+    fn a_name_that_is_stored_may_stay_as_it_is() {
+        let long = |n: usize| Settings { mutes: vec![Mute::Brand("x".repeat(n))], ..Settings::default() };
+        assert_eq!(long(129).validate(&Settings::default()).unwrap_err().field, "mutes");
+        assert_eq!(long(129).validate(&long(129)), Ok(()));
+        assert_eq!(long(128).validate(&Settings::default()), Ok(()));
     }
 
     #[test]
