@@ -32,7 +32,11 @@ use tidings_actors::journal::messages::Record;
 use tidings_core::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
 use tidings_core::config::minute_of_day;
 use tidings_decision::decide::Input;
-use tidings_decision::notify::policy::{Channel, Mute, PreferenceDocument, Settings, SettingsDocument};
+use tidings_decision::notify::content::is_language_tag;
+use tidings_decision::notify::policy::{
+    Channel, MAX_MUTED_CATEGORIES, MAX_NAME_BYTES, Mute, PreferenceDocument, Settings, SettingsDocument,
+    is_name,
+};
 use tidings_decision::privacy::Permission;
 use tidings_store::{preferences, users};
 
@@ -48,10 +52,6 @@ const FIELDS: [&str; 9] = [
     "blocked_channels",
     "mutes",
 ];
-/// Most muted categories.
-const MAX_MUTED: usize = 64;
-/// Longest name, bytes.
-const MAX_NAME_BYTES: usize = 64;
 
 /// Local times HH:MM between which nothing disturbs.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -291,7 +291,8 @@ fn field<T: DeserializeOwned + Default>(
     }
 }
 
-/// Checks a whole document. It may have as many entries as the one `before` it, which may have been joined from two users.
+/// Checks what a whole document changes of the one `before` it: what is stored may stay, though no request may say it now. It may have
+/// as many entries as that one, which may have been joined from two users.
 pub fn parse(
     document: &Map<String, Value>,
     before: &PreferenceDocument,
@@ -305,20 +306,26 @@ pub fn parse(
     }
     let time_zone: Option<String> = field(document, "time_zone", "an IANA time zone such as Europe/Berlin")?;
     if let Some(zone) = &time_zone
+        && time_zone != before.time_zone
         && jiff::tz::TimeZone::get(zone).is_err()
     {
         let message = format!("\"{zone}\" is not an IANA time zone such as Europe/Berlin");
         return Err(ApiError::invalid("bad_time_zone", Some("time_zone"), message));
     }
-    let bad_name =
-        |text: &String| text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control);
     let locale: Option<String> = field(document, "locale", "a BCP 47 tag such as de-AT")?;
-    if locale.as_ref().is_some_and(bad_name) {
+    if let Some(tag) = &locale
+        && locale != before.locale
+        && !is_language_tag(tag)
+    {
         return Err(ApiError::invalid("bad_locale", Some("locale"), "must be a BCP 47 tag such as de-AT"));
     }
     let muted: Vec<String> = field(document, "muted", "an array of categories")?;
-    if muted.len() > MAX_MUTED.max(before.muted.len()) || muted.iter().any(bad_name) {
-        return Err(ApiError::invalid("bad_muted", Some("muted"), "at most 64 categories of 1…64 bytes"));
+    let is_good = |name: &String| is_name(name) || before.muted.contains(name);
+    if muted.len() > MAX_MUTED_CATEGORIES.max(before.muted.len()) || !muted.iter().all(is_good) {
+        let message = format!(
+            "at most {MAX_MUTED_CATEGORIES} categories of 1…{MAX_NAME_BYTES} bytes of UTF-8 without control characters"
+        );
+        return Err(ApiError::invalid("bad_muted", Some("muted"), message));
     }
     let minute = |text: &str| {
         minute_of_day(text).and_then(|minute| i16::try_from(minute).ok()).ok_or_else(|| {
@@ -423,6 +430,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_already_is_no_reason_to_refuse_a_change_of_something_else() {
+        let stored = PreferenceDocument {
+            locale: Some("!!".to_owned()),
+            time_zone: Some("Mars/Base".to_owned()),
+            muted: vec!["x".repeat(129)],
+            ..PreferenceDocument::default()
+        };
+        let wish = |wish: Value| changed(Change::Merge, document(&stored), object(wish));
+        let after = parse(&wish(json!({"opted_out": true})), &stored).unwrap();
+        assert_eq!((&after.locale, &after.muted), (&stored.locale, &stored.muted));
+        assert!(after.settings().opted_out);
+        let wrong = json!({"locale": "german"});
+        assert!(parse(&wish(wrong), &stored).unwrap_err().to_string().contains("BCP 47"));
+        assert_eq!(
+            parse(&wish(json!({"locale": "de-AT"})), &stored).unwrap().locale.as_deref(),
+            Some("de-AT")
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (document, text) in [
             (json!({"mutd": []}), "\"mutd\""),
@@ -431,12 +458,16 @@ mod tests {
             (json!({"quiet_hours": {"from": "22:00"}}), "missing field `to`"),
             (json!({"quiet_hours": {"from": "22:00", "to": "25:00"}}), "HH:MM"),
             (json!({"time_zone": "Mars/Base"}), "Mars/Base"),
+            (json!({"locale": ""}), "BCP 47"),
+            (json!({"locale": "!!"}), "BCP 47"),
+            (json!({"muted": ["x".repeat(129)]}), "1…128 bytes"),
             (json!({"blocked_channels": {"x": ["pigeon"]}}), "pigeon"),
         ] {
             let error = parse(&object(document.clone()), &PreferenceDocument::default()).unwrap_err();
             assert!(error.to_string().contains(text), "{document}: {error}");
         }
         let parse = |document| parse(&document, &PreferenceDocument::default()).unwrap();
+        assert_eq!(parse(object(json!({"muted": ["x".repeat(128)]}))).muted.len(), 1);
         assert_eq!(parse(object(json!({"muted": null}))), parse(Map::new()));
     }
 }

@@ -9,6 +9,7 @@ use crate::deliver::channel::{self, Situation};
 use crate::deliver::standing::Change;
 use crate::deliver::stream::Class;
 use crate::deliver::{self, Frame, Inbound, Login, frames};
+use crate::notify::content::is_language_tag;
 use crate::notify::policy::{PreferenceChange, Purpose};
 use crate::notify::{Channel, Channels, Trigger};
 use tidings_core::base::{ConnectionId, Millis, NotificationId, Timestamp};
@@ -262,7 +263,7 @@ impl UserState {
         self.in_flight.iter_mut().find(is_answer).filter(|_| !self.stream_lost)
     }
 
-    /// Time zone and locale of a login.
+    /// Time zone and locale of a login, as far as they can be read.
     fn learn_login(&mut self, login: &Login, step: &mut Step<'_>) {
         let zone =
             login.time_zone.as_ref().and_then(|name| Some((name, jiff::tz::TimeZone::get(name).ok()?)));
@@ -270,8 +271,7 @@ impl UserState {
             self.device_zone = Some(zone);
             name.clone()
         });
-        let is_tag = |tag: &&String| tag.len() <= 35 && !tag.chars().any(char::is_control);
-        let locale = login.locale.as_ref().filter(is_tag).cloned();
+        let locale = login.locale.as_ref().filter(|tag| is_language_tag(tag)).cloned();
         let last_login = self.last_login.take();
         self.change_preferences(PreferenceChange { at: step.now(), time_zone, locale, mute: None }, step);
         self.last_login = last_login;

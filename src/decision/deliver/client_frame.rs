@@ -4,12 +4,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::login::Login;
 use crate::feedback::FeedbackOutcome;
-use crate::notify::policy::{Mute, Muted};
+use crate::notify::policy::{MAX_NAME_BYTES, Mute, Muted};
 use tidings_core::base::{ExternalId, NotificationId, Timestamp};
 use tidings_core::event::RawEvent;
-
-/// Longest name in a mute, bytes.
-const MAX_NAME_BYTES: usize = 128;
 
 /// A frame of a client, by its type.
 #[derive(Debug, Deserialize)]

@@ -207,6 +207,16 @@ fn a_zone_that_does_not_exist_is_not_kept() {
 }
 
 #[test]
+fn a_language_that_does_not_exist_is_not_kept() {
+    for locale in ["", "!!", "german"] {
+        let mut user = Fixture::new();
+        user.connect(1, from("Asia/Tokyo", locale));
+        assert_eq!(user.stored.document.locale, None, "{locale}");
+        assert_eq!(user.stored.document.time_zone.as_deref(), Some("Asia/Tokyo"));
+    }
+}
+
+#[test]
 fn one_connection_too_many_is_refused_and_not_answered() {
     let mut shop = Shop::new();
     shop.config.socket.max_connections_per_user = 1;

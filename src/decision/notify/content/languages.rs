@@ -42,6 +42,14 @@ pub struct Language {
     parents: Vec<LanguageIdentifier>,
 }
 
+/// Returns whether a text is the tag of a language, for what is stored as a user's: at most 64 bytes, and its language of two or three
+/// letters, as all that are registered. Reading a tag ([`Language::parse`]) is more lenient.
+pub fn is_language_tag(text: &str) -> bool {
+    text.len() <= MAX_TAG_BYTES
+        && !text.chars().any(char::is_control)
+        && canonical(text).is_some_and(|tag| tag.language.as_str().len() <= 3)
+}
+
 /// Distance of two languages; less is closer. `None` for different languages.
 type Distance = (u8, usize, usize, bool);
 
@@ -187,6 +195,16 @@ mod tests {
             ("x-private", &["en"], None),
         ] {
             assert_eq!(match_of(wanted, offered), expected, "{wanted} of {offered:?}");
+        }
+    }
+
+    #[test]
+    fn a_users_language_is_one_that_there_may_be() {
+        for tag in ["de", "de-AT", "pt_BR.UTF-8", "gsw", "zh-Hant-TW", "de-AT-u-co-phonebk"] {
+            assert!(is_language_tag(tag), "{tag}");
+        }
+        for text in ["", "!!", "german", "x-private", "d", "de\n", &"de-".repeat(30)] {
+            assert!(!is_language_tag(text), "{text}");
         }
     }
 

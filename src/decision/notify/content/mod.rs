@@ -21,6 +21,7 @@ pub use check::Position;
 pub use context::{ItemVariables, Reader, TemplateContext};
 pub use defaults::defaults;
 pub use item_language::ItemLanguage;
+pub use languages::is_language_tag;
 pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant};
 pub use text::{Content, MAX_BODY_CHARS, MAX_TITLE_CHARS, shorten};
 pub use trial::{check_sources, validate};
