@@ -124,6 +124,34 @@ fn a_conversion_is_what_was_bought_after_the_message_and_kept() {
 }
 
 #[test]
+fn a_return_of_an_order_before_the_report_begins_costs_no_later_one() {
+    let (_database, server) = shop(&[]);
+    let mut http = server.http();
+    let mut trade = |kind: &str, item: &Value, more: Value| {
+        let mut event = json!({"user_id": 1, "kind": kind, "item_id": item});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = http.post("/v1/events", &json!([event]));
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    };
+    let (mut client, _) = server.login(1);
+    let message = pushed(&mut client, 102);
+    answer(&mut client, &message, "displayed");
+    drop(client);
+    let item = message["items"][0]["item_id"].clone();
+    let sent = tidings::base::Timestamp::parse(message["sent_at"].as_str().unwrap()).unwrap();
+    let long_ago = sent.plus_days(-10.0).to_string();
+    trade("purchase", &item, json!({"order_id": "early", "value": 100.0, "occurred_at": long_ago}));
+    trade("purchase", &item, json!({"order_id": "late", "value": 120.0}));
+    trade("return", &item, json!({"order_id": "early", "value": 100.0}));
+    for days in [7, 30] {
+        let answer = server.http().get(&format!("/admin/outcomes?by=trigger&days={days}")).json();
+        let groups = answer["groups"].as_array().unwrap();
+        let view = groups.iter().find(|group| group["name"] == "view").unwrap();
+        assert_eq!((&view["converted"], &view["revenue"]), (&json!(1), &json!(120.0)), "{days} days: {view}");
+    }
+}
+
+#[test]
 fn questions_that_make_no_sense_are_refused_with_the_fix() {
     let (_database, server) = shop(&[]);
     for (path, status, field) in [

@@ -23,8 +23,9 @@ type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<String>, O
 type NamingRow = (i32, Uuid, PgTimestamp, Vec<i32>);
 type NamingColumns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
 
-/// Purchases and returns since `since` of these users, each user's together; values in the base of `money`, none where there
-/// is no rate.
+/// Purchases and returns since `since` of these users, each user's together, and all earlier ones of an item that the user
+/// has returned since: a return is of the purchase that it names or follows, however long ago that was. Values are in the
+/// base of `money`, none where there is no rate.
 fn trades(
     conn: &mut PgConnection,
     users: Vec<i32>,
@@ -37,15 +38,14 @@ fn trades(
     }
     type Columns =
         (Integer, Integer, SmallInt, Timestamptz, Float, Nullable<Double>, Nullable<Text>, Nullable<BigInt>);
-    let rows = sql::<Columns>(
-        "SELECT user_id, item_id, kind, occurred_at, quantity, value, currency, basket FROM events \
-         WHERE kind IN (5, 6) AND occurred_at >= ? AND user_id = ANY(?) AND item_id IS NOT NULL",
-    )
-    .bind::<Timestamptz, _>(to_pg(since))
-    .bind::<Array<Integer>, _>(users)
-    .load::<TradeRow>(conn)?;
+    let rows = sql::<Columns>(include_str!("sql/trades.sql"))
+        .bind::<Timestamptz, _>(to_pg(since))
+        .bind::<Array<Integer>, _>(users)
+        .bind::<Timestamptz, _>(to_pg(since))
+        .load::<TradeRow>(conn)?;
     let code = |text: &Option<String>| text.as_deref().and_then(Currency::parse);
-    let money = money.or_base(most_frequent(rows.iter().filter_map(|row| code(&row.6))));
+    let recent = rows.iter().filter(|row| from_pg(row.3) >= since);
+    let money = money.or_base(most_frequent(recent.filter_map(|row| code(&row.6))));
     for (user, item, kind, at, quantity, value, currency, basket) in rows {
         by_user.entry(user).or_default().push(Trade {
             item: ItemId::from_sql(item),
@@ -78,7 +78,7 @@ pub(super) fn kept(
     let mut settled = BTreeMap::new();
     for (user, trades) in trades(conn, users, since, money)? {
         let mut kept = attribution::settle(&trades);
-        kept.retain(Kept::is_kept);
+        kept.retain(|kept| kept.is_kept() && kept.trade.at >= since);
         if !kept.is_empty() {
             settled.insert(UserId::from_sql(user), kept);
         }
