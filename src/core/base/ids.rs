@@ -195,15 +195,9 @@ impl ExternalId {
         }
     }
 
-    /// From a JSON value of an event or an item, with an error a client can act on. What stands for a missing id is refused: all events
-    /// without a user would be those of one.
+    /// From any JSON value, with an error a client can act on.
     pub fn from_json(value: &serde_json::Value) -> Result<Self, ExternalIdError> {
         match value {
-            serde_json::Value::String(text)
-                if PLACEHOLDERS.iter().any(|it| it.eq_ignore_ascii_case(text.trim())) =>
-            {
-                Err(ExternalIdError::Placeholder(text.as_str().into()))
-            }
             serde_json::Value::String(text) => Self::parse(text),
             serde_json::Value::Number(number) => match number.as_i64() {
                 Some(integer) => Self::from_integer(integer),
@@ -211,6 +205,16 @@ impl ExternalId {
                 None => Err(ExternalIdError::WrongType),
             },
             _ => Err(ExternalIdError::WrongType),
+        }
+    }
+
+    /// The id of somebody, as [`Self::from_json`]. What stands for a missing id is refused: everybody without one would be one user.
+    pub fn of_somebody(value: &serde_json::Value) -> Result<Self, ExternalIdError> {
+        let stands_for_none =
+            |text: &&str| PLACEHOLDERS.iter().any(|it| it.eq_ignore_ascii_case(text.trim()));
+        match value.as_str().filter(stands_for_none) {
+            Some(text) => Err(ExternalIdError::Placeholder(text.into())),
+            None => Self::from_json(value),
         }
     }
 }
@@ -271,11 +275,11 @@ mod tests {
     #[test]
     fn what_stands_for_a_missing_id_names_nobody() {
         for text in ["undefined", "NULL", " None ", "NaN", "(not set)", "[object Object]"] {
-            let error = ExternalId::from_json(&serde_json::json!(text)).unwrap_err();
+            let error = ExternalId::of_somebody(&serde_json::json!(text)).unwrap_err();
             assert_eq!(error, ExternalIdError::Placeholder(text.into()));
         }
         for text in ["nullarbor", "no", "-", "nancy"] {
-            assert!(ExternalId::from_json(&serde_json::json!(text)).is_ok(), "{text}");
+            assert!(ExternalId::of_somebody(&serde_json::json!(text)).is_ok(), "{text}");
         }
     }
 

@@ -75,7 +75,7 @@ impl RawEvent {
         }
         let kind = kinds.find(&self.kind).map_err(|says| FieldError::new("unknown_kind", "kind", says))?;
         let user = self.who(user)?;
-        let item = optional_id(self.item_id.as_ref(), "item_id")?;
+        let item = optional_id(self.item_id.as_ref(), "item_id", ExternalId::from_json)?;
         if kind.needs_item() && item.is_none() {
             return Err(FieldError::new(
                 "missing_field",
@@ -93,7 +93,8 @@ impl RawEvent {
             return Err(FieldError::new("bad_currency", "currency", "must be an ISO 4217 code such as EUR"));
         }
         let query = check_query(kind, self.query)?;
-        let basket = optional_id(self.basket_id.as_ref(), "basket_id")?.map(|id| hash_id(&id));
+        let basket =
+            optional_id(self.basket_id.as_ref(), "basket_id", ExternalId::from_json)?.map(|id| hash_id(&id));
         let (key, deduplicate) = event_key(self.event_id.as_ref(), user.as_ref(), limits.speaker)?;
         Ok(NewEvent {
             key,
@@ -113,7 +114,7 @@ impl RawEvent {
     }
 
     fn who(&self, login: Option<&ExternalId>) -> Result<Option<ExternalId>, FieldError> {
-        let named = optional_id(self.user_id.as_ref(), "user_id")?;
+        let named = optional_id(self.user_id.as_ref(), "user_id", ExternalId::of_somebody)?;
         match (login, named) {
             (Some(login), Some(named)) if *login != named => Err(FieldError::new(
                 "not_permitted",
@@ -142,10 +143,11 @@ pub fn hash_id(id: &ExternalId) -> i64 {
 fn optional_id(
     value: Option<&serde_json::Value>,
     field: &'static str,
+    read: fn(&serde_json::Value) -> Result<ExternalId, ExternalIdError>,
 ) -> Result<Option<ExternalId>, FieldError> {
     match value {
         None | Some(serde_json::Value::Null) => Ok(None),
-        Some(value) => ExternalId::from_json(value)
+        Some(value) => read(value)
             .map(Some)
             .map_err(|error: ExternalIdError| FieldError::new("bad_id", field, error.to_string())),
     }
