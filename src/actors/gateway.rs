@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::app::App;
+use super::merges::Merged;
 use super::send::Offer;
 use super::user::messages::UserMessage;
+use serde_json::json;
 use tidings_core::base::{ExternalId, Millis, Timestamp};
 use tidings_core::config::AuthMode;
 use tidings_decision::deliver::{CloseCode, Frame, Login, Resume, frames};
 use tidings_decision::privacy::api_key::Client;
-use tidings_decision::privacy::audit::AuditEntry;
+use tidings_decision::privacy::audit::{AuditEntry, masked};
 use tidings_decision::privacy::scope::{Area, Scope};
 use tidings_decision::privacy::visitor::{Wish, visitor};
-use tidings_decision::privacy::{Access, Permission, TokenError};
+use tidings_decision::privacy::{Access, Permission, Role, TokenError};
 use tidings_state::sessions::Session;
+use tidings_store::{Along, Connection, audit};
 use tidings_telemetry::Count;
 use tidings_transport::{Gateway, Opened, Outbound};
 
@@ -155,13 +158,12 @@ impl Gateway for UserGateway {
 
 impl UserGateway {
     /// A login in the audit log.
-    fn entry(&self, access: Option<&Access>, object: String, status: u16) -> AuditEntry {
-        let name = access.map(|access| access.name.clone());
+    fn entry(&self, access: Option<&Access>, action: &str, object: String, status: u16) -> AuditEntry {
         AuditEntry {
             occurred_at: Timestamp::now(),
-            actor: name.filter(|name| !name.is_empty()),
-            role: access.map_or("none", |access| access.role.name()).to_owned(),
-            action: "login".to_owned(),
+            actor: access.and_then(Access::actor),
+            role: access.map_or("none", Access::audited_role).to_owned(),
+            action: action.to_owned(),
             object,
             status,
             address: self.address.map(|address| address.to_string()),
@@ -172,17 +174,33 @@ impl UserGateway {
     /// Adds a refused login to the audit log.
     fn refused(&self, access: Option<&Access>, code: CloseCode) {
         let status = if code == CloseCode::NotPermitted { 403 } else { 401 };
-        let entry = self.entry(access, format!("closed with {}", code.code()), status);
+        let entry = self.entry(access, "login", format!("closed with {}", code.code()), status);
         self.app.state.audit.refused(entry, self.address);
     }
 
     /// Adds to the audit log that a person looks at the messages of a user.
     fn looked_at(&self, access: &Access, user: &ExternalId) {
         if access.role.is_of_people() && !access.is_open() {
-            let (state, entry) =
-                (Arc::clone(&self.app.state), self.entry(Some(access), user.to_string(), 200));
+            let entry = self.entry(Some(access), "login", user.to_string(), 200);
+            let state = Arc::clone(&self.app.state);
             actix::spawn(async move { state.audit.read(entry).await });
         }
+    }
+
+    /// Stores the entry of a merge with it: somebody else has changed two users. What users merge themselves is not kept, as over HTTP.
+    fn entry_of_merge(&self, access: &Access, visitor: &ExternalId) -> Along<Merged> {
+        if access.role == Role::User {
+            return Box::new(|_, _| Ok(()));
+        }
+        let entry = self.entry(Some(access), "login that merges a visitor", String::new(), 200);
+        let (visitor, tombstones) = (visitor.clone(), Arc::clone(&self.app.state.tombstones));
+        Box::new(move |connection: &mut Connection, merged: &Merged| {
+            let after =
+                json!({"user_id": merged.user, "anonymous_id": visitor, "merged": merged.moved.is_some()});
+            let (object, after) = (merged.user.to_string(), Some(masked(&after)));
+            let entry = AuditEntry { occurred_at: Timestamp::now(), object, after, ..entry };
+            audit::append(connection, &[tombstones.in_entry(&entry)])
+        })
     }
 
     /// Goes on with a login whose token was checked.
@@ -234,8 +252,9 @@ impl UserGateway {
             }
             Some(Ok(visitor)) => {
                 let app = Arc::clone(&self.app);
+                let entry = self.entry_of_merge(&access, &visitor);
                 actix::spawn(async move {
-                    if let Err(error) = app.merges.merge(&user, &visitor, Box::new(|_, _| Ok(()))).await {
+                    if let Err(error) = app.merges.merge(&user, &visitor, entry).await {
                         let _ = opened.pipe.send(not_merged(&error.to_string(), error.is_temporary()));
                     }
                     connect(&app, &user, opened);

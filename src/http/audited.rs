@@ -133,8 +133,8 @@ impl Change {
     /// The change as one of this caller.
     pub fn by(self, access: &Access) -> Self {
         let entry = self.entry.map(|entry| AuditEntry {
-            actor: actor(access),
-            role: role(access).to_owned(),
+            actor: access.actor(),
+            role: access.audited_role().to_owned(),
             ..entry
         });
         Self { entry, ..self }
@@ -237,8 +237,8 @@ fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Optio
     let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
     AuditEntry {
         occurred_at: Timestamp::now(),
-        actor: seen.and_then(|seen| actor(&seen.access)),
-        role: seen.map_or("none", |seen| role(&seen.access)).to_owned(),
+        actor: seen.and_then(|seen| seen.access.actor()),
+        role: seen.map_or("none", |seen| seen.access.audited_role()).to_owned(),
         address: address.map(|address| address.to_string()),
         action: format!("{} {route}", request.method()),
         object: request.path().to_owned(),
@@ -246,14 +246,6 @@ fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Optio
         before: None,
         after: None,
     }
-}
-
-fn actor(access: &Access) -> Option<String> {
-    Some(access.name.clone()).filter(|name| !name.is_empty())
-}
-
-fn role(access: &Access) -> &'static str {
-    if access.is_open() { "open" } else { access.role.name() }
 }
 
 #[cfg(test)]

@@ -285,6 +285,43 @@ fn a_login_merges_only_a_visitor_that_it_proves_to_be_its_own() {
     assert_eq!(left_behind(&database), 0);
 }
 
+#[test]
+fn a_key_that_acts_for_users_merges_none_and_whoever_may_is_in_the_audit_log() {
+    let database = TestDatabase::new();
+    let server = Server::start(
+        &database.url,
+        &["--set", "auth.mode=token", "--set", &format!("auth.secret={SECRET}")],
+    );
+    let admin = token(&["--role", "admin"]);
+    let mut http = server.http();
+    http.headers.push(("Authorization".to_owned(), format!("Bearer {admin}")));
+    let key = |permissions: Value| {
+        let mut http = server.http();
+        http.headers.push(("Authorization".to_owned(), format!("Bearer {admin}")));
+        let made = http.post("/v1/admin/keys", &json!({"name": "streams", "permissions": permissions}));
+        made.json()["key"].as_str().unwrap().to_owned()
+    };
+    http.post("/v1/items", &json!({"item_id": 5, "title": "A mug"}));
+    for user in [17, 21] {
+        let seen = json!({"kind": "view", "user_id": user, "item_id": 5});
+        assert_eq!(http.post("/v1/events", &seen).status, 202);
+    }
+    let merged = || database.count("SELECT count(*) AS n FROM users WHERE merged_into IS NOT NULL");
+    let entries = || {
+        database.count("SELECT count(*) AS n FROM audit_log WHERE action LIKE 'login that merges%' AND after LIKE '%21%'")
+    };
+    let streams = key(json!(["act_for_users"]));
+    let mut client = device(&server, json!({"token": streams, "user_id": 17, "anonymous_id": 21}));
+    assert_eq!(client.expect("error")["code"], "not_merged");
+    client.expect("welcome");
+    assert_eq!((merged(), entries()), (0, 0));
+
+    let writes = key(json!(["act_for_users", "write_users"]));
+    let mut client = device(&server, json!({"token": writes, "user_id": 17, "anonymous_id": 21}));
+    client.expect("welcome");
+    assert_eq!((merged(), entries()), (1, 1));
+}
+
 /// Most messages of the category in the window.
 const CAP: usize = 3;
 const PAIRS: usize = 1_000;

@@ -73,6 +73,16 @@ impl Access {
         self.name.is_empty()
     }
 
+    /// Name of the caller in the audit log; `None` = not known.
+    pub fn actor(&self) -> Option<String> {
+        Some(self.name.clone()).filter(|name| !name.is_empty())
+    }
+
+    /// Role of the caller in the audit log.
+    pub fn audited_role(&self) -> &'static str {
+        if self.is_open() { "open" } else { self.role.name() }
+    }
+
     /// Returns whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
     pub fn speaker(&self) -> Speaker {
         match self.role {

@@ -2,7 +2,9 @@
 //! proof that the visitor is its own, and only visitors that are known to be anonymous can be merged.
 
 use super::access::Access;
+use super::permission::Permission;
 use super::role::Role;
+use super::scope::{Area, Scope};
 use super::token::Verifier;
 use super::token_error::TokenError;
 use tidings_core::base::{ExternalId, Timestamp};
@@ -40,6 +42,11 @@ pub enum VisitorError {
         "nothing proves that this visitor is yours: send anonymous_token, or use a token with the claim anonymous_id"
     )]
     Unproven,
+    /// Whoever logs in for others would change them.
+    #[error(
+        "to merge users that are not its own a token needs the permission write_users, and an API key the scope users:write"
+    )]
+    NotPermitted,
 }
 
 /// The visitor that the caller may merge into `user`.
@@ -55,6 +62,12 @@ pub fn visitor(
     let by_prefix = !auth.anonymous_prefix.is_empty();
     if access.anonymous || (by_prefix && has_prefix(user)) {
         return Err(VisitorError::OfVisitor);
+    }
+    // The same as over HTTP (`POST /v1/users/{id}/merge`): to speak for users is not to change them.
+    let writes_users =
+        || access.may(Permission::WriteUsers) && access.has_scope(Scope { area: Area::Users, write: true });
+    if access.role != Role::User && !writes_users() {
+        return Err(VisitorError::NotPermitted);
     }
     let visitor = match wish.token.filter(|_| auth.mode == AuthMode::Token) {
         Some(token) => {
@@ -128,6 +141,35 @@ mod tests {
         assert_eq!(asked("", json!({"sub": 17, "anonymous_id": "v1"}), Some("v1"), None), is_v1, "a claim");
         assert_eq!(asked("v", own(), Some("v1"), None), is_v1, "ids that nobody can guess");
         assert_eq!(asked("", json!({"sub": "shop", "role": "service"}), Some("v1"), None), is_v1);
+    }
+
+    #[test]
+    fn whoever_acts_for_users_merges_them_only_with_the_right_to_change_them() {
+        let auth = auth("");
+        let keys = KeyRing::new(&auth, |_| Err(String::new())).unwrap();
+        let verifier = Verifier { auth: &auth, keys: &keys, revoked: &Revocations::default() };
+        let (user, other) = (ExternalId::Integer(17), ExternalId::Integer(21));
+        let proof = token(json!({"sub": "v1", "anonymous": true}));
+        let outcome = |permissions: &[Permission], scopes: Option<&[&str]>, wish: Wish<'_>| {
+            let access = Access {
+                role: Role::Service,
+                permissions: Some(permissions.into()),
+                scopes: scopes.map(|scopes| scopes.iter().map(|scope| scope.parse().unwrap()).collect()),
+                ..Access::open()
+            };
+            visitor(verifier, &access, &user, wish, NOW).map(|visitor| visitor.to_string())
+        };
+        let (act, write) = (Permission::ActForUsers, Permission::WriteUsers);
+        let by_id = Wish { id: Some(&other), token: None };
+        let by_token = Wish { id: None, token: Some(&proof) };
+        assert_eq!(outcome(&[act], None, by_id), Err(VisitorError::NotPermitted));
+        assert_eq!(outcome(&[act], None, by_token), Err(VisitorError::NotPermitted));
+        assert_eq!(outcome(&[act, write], Some(&["events:write"]), by_id), Err(VisitorError::NotPermitted));
+        assert_eq!(
+            outcome(&[act, write], Some(&["events:write", "users:write"]), by_id),
+            Ok("21".to_owned())
+        );
+        assert_eq!(outcome(&[act, write], None, by_token), Ok("v1".to_owned()));
     }
 
     #[test]
