@@ -9,6 +9,11 @@ pub const DAY_MICROS: i64 = 86_400_000_000;
 /// Days in an average Gregorian month: 365.2425 / 12.
 pub const DAYS_PER_MONTH: f64 = 30.436_875;
 
+/// The first moment that is read, 0001-01-01T00:00:00Z: PostgreSQL's years before it have other names.
+const FIRST: i64 = -62_135_596_800_000_000;
+/// The last one: whatever the zone, the year has four digits.
+const LAST: i64 = 253_402_207_200_999_999;
+
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, as PostgreSQL's `timestamptz` resolves them.
 /// On the wire RFC 3339 in UTC; read from RFC 3339, also with blanks and `UTC` or `+0500` behind, or from a number since 1970 whose
 /// size tells its unit (below 1e11 seconds, 1e14 milliseconds, 1e17 microseconds, else nanoseconds).
@@ -71,7 +76,7 @@ impl Timestamp {
         })
     }
 
-    /// Parses RFC 3339, as [`Timestamp`] says, or a number since 1970. A time without a zone is none.
+    /// Parses RFC 3339, as [`Timestamp`] says, or a number since 1970, of the years 1…9999. A time without a zone is none.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_number(number);
@@ -80,7 +85,12 @@ impl Timestamp {
             Ok(parsed) => parsed,
             Err(_) => tight(text)?.parse().ok()?,
         };
-        Some(Self(parsed.as_microsecond()))
+        Self::within_years(parsed.as_microsecond())
+    }
+
+    /// The moment, if it is in the years 1…9999.
+    fn within_years(micros: i64) -> Option<Self> {
+        (FIRST..=LAST).contains(&micros).then_some(Self(micros))
     }
 
     fn from_number(number: f64) -> Option<Self> {
@@ -90,8 +100,8 @@ impl Timestamp {
             n if n < 1e17 => number,
             _ => number / 1e3,
         };
-        // Beyond the years that can be written.
-        (micros.is_finite() && micros.abs() < 2.5e17).then_some(Self(micros.round() as i64))
+        // What is too large for an integer is its end, and no number is 0.
+        Some(micros.round() as i64).filter(|_| micros.is_finite()).and_then(Self::within_years)
     }
 }
 
@@ -218,5 +228,26 @@ mod tests {
         for json in ["\"yesterday\"", "1e300", "\"NaN\"", "true"] {
             assert!(serde_json::from_str::<Timestamp>(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn moments_outside_of_the_years_1_to_9999_are_refused() {
+        for text in ["0001-01-01T00:00:00Z", "9999-12-30T22:00:00Z", "-62135596800", "0"] {
+            assert!(Timestamp::parse(text).is_some(), "{text}");
+        }
+        for text in [
+            "-009000-01-01T00:00:00Z",
+            "-000001-12-31T23:59:59Z",
+            "0000-12-31T23:59:59Z",
+            "-62135596801",
+            "-2.4e20",
+            "-1e300",
+            "2.6e20",
+        ] {
+            assert!(Timestamp::parse(text).is_none(), "{text}");
+        }
+        // What is written is read again.
+        let longest = Timestamp(i64::MAX).to_string();
+        assert!(Timestamp::parse(&longest).is_some(), "{longest}");
     }
 }

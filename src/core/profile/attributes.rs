@@ -231,13 +231,14 @@ impl AttributeCondition {
             ));
         }
         let is_choice = |choice: &Value| match choice {
-            Value::String(text) => text.len() <= MAX_TEXT_BYTES,
+            // PostgreSQL, which chooses audiences, reads no NUL, and no attribute has one.
+            Value::String(text) => text.len() <= MAX_TEXT_BYTES && !text.contains('\0'),
             Value::Number(_) | Value::Bool(_) => true,
             _ => false,
         };
         if self.one_of.len() > MAX_CHOICES || !self.one_of.iter().all(is_choice) {
             return Err(format!(
-                "attribute \"{name}\": one_of has at most {MAX_CHOICES} texts, numbers, true or false"
+                "attribute \"{name}\": one_of has at most {MAX_CHOICES} texts without NUL, numbers, true or false"
             ));
         }
         Ok(())
@@ -365,6 +366,7 @@ mod tests {
             json!({"name": "a", "at_least": "soon"}),
             json!({"name": "a", "at_least": true}),
             json!({"name": "a", "one_of": [null]}),
+            json!({"name": "a", "one_of": ["b", "c\u{0}"]}),
         ] {
             let parsed: AttributeCondition = serde_json::from_value(bad.clone()).unwrap();
             assert!(parsed.validate().is_err(), "{bad}");
