@@ -315,6 +315,11 @@ impl From<StoreError> for ApiError {
         if error.is_bad_text() {
             return Self::invalid("bad_text", None, "a text of the request contains NUL (U+0000)");
         }
+        if error.is_bad_value() {
+            log::warn!("request refused error={error}");
+            let text = "a value of the request can't be stored: it is none of its type, or out of the range of the type";
+            return Self::invalid("bad_value", None, text);
+        }
         if matches!(error, StoreError::EmbeddingLengths { .. }) {
             return Self::invalid("bad_item", Some("embedding"), error.to_string());
         }

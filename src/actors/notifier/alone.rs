@@ -1,4 +1,5 @@
-//! Work whose entry of the audit log could not be stored: each is tried alone, so that it fails nothing else.
+//! Work whose entry of the audit log could not be stored, and requests of a round that failed for a value: each is tried alone, so that
+//! it fails nothing else.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -100,6 +101,16 @@ impl Alone {
         (self.is_failing, self.at) = (true, Some(again_at));
     }
 
+    /// A value in the round of this request can't be stored: it is tried alone, and refused if it was.
+    pub fn single_out(&mut self, submit: Submit) {
+        let work = Work::Submit(submit);
+        match (self.tries, self.waiting.len() < MAX_WAITING) {
+            (0, true) => self.waiting.push_back((work, 0)),
+            (0, false) => work.refuse(SubmitError::Overloaded),
+            _ => work.refuse(SubmitError::Unavailable),
+        }
+    }
+
     /// The entry of this work could not be stored.
     pub fn again(&mut self, work: Work, error: &Unlogged) {
         let (tries, Unlogged(error)) = (self.tries, error);
@@ -109,5 +120,31 @@ impl Alone {
             true => self.waiting.push_back((work, tries)),
             false => work.refuse(SubmitError::Unavailable),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn requests_of_a_round_with_a_bad_value_are_tried_alone_once() {
+        let mut alone = Alone::default();
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let (reply, answer) = oneshot::channel();
+            alone.single_out(Submit { submissions: Vec::new(), keyed: None, entry: None, reply });
+            answers.push(answer);
+        }
+        assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "nobody is refused yet");
+        // The first alone has the bad value.
+        let Some(Work::Submit(bad)) = alone.take_next() else { panic!("nothing is tried alone") };
+        alone.single_out(bad);
+        assert_eq!(answers[0].try_recv().unwrap(), Err(SubmitError::Unavailable));
+        alone.note_all();
+        let Some(Work::Submit(good)) = alone.take_next() else { panic!("the other one is gone") };
+        assert!(answers[1].try_recv().is_err() && alone.take_next().is_none());
+        drop(good);
     }
 }

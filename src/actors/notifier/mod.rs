@@ -162,8 +162,12 @@ impl NotifierActor {
                     actor.state.metrics.add(Count::FailedCommits, 1);
                     // What was accepted may be stored all the same: it lies after the cursor, and nobody else would look.
                     actor.next_due = Some(actor.cursor.0);
-                    actor.give_back(round);
-                    actor.pause(context);
+                    // Each of these is tried once more only, and need not wait.
+                    let is_of_request = error.is_bad_value() && !round.requests.is_empty();
+                    actor.give_back(round, &error);
+                    if !is_of_request {
+                        actor.pause(context);
+                    }
                 }
                 // Still held by the thread that panicked with it: start anew from the outbox.
                 (_, Err(_)) => actix::ActorContext::stop(context),

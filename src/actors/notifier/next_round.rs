@@ -8,6 +8,7 @@ use super::messages::{Submit, SubmitError};
 use super::round::{Request, Round};
 use super::{MAX_OUT, NotifierActor, PAUSE};
 use tidings_core::base::Timestamp;
+use tidings_store::StoreError;
 use tidings_store::outbox::Submission;
 
 impl NotifierActor {
@@ -77,8 +78,8 @@ impl NotifierActor {
         (!round.is_empty()).then_some(round)
     }
 
-    /// A round failed: what it took is there again.
-    pub(super) fn give_back(&mut self, round: Round) {
+    /// A round failed: what it took is there again. Requests of one that failed for a value are tried alone, so that each answers for its own.
+    pub(super) fn give_back(&mut self, round: Round, error: &StoreError) {
         self.ledger.finished_again(round.finished);
         let deferred = round.deferred.into_iter().map(|(turn, until, _)| (turn, until));
         self.ledger.deferred_again(deferred.filter(|(turn, _)| !turn.refuse()).collect());
@@ -93,7 +94,10 @@ impl NotifierActor {
         self.ledger.late_again(round.late);
         self.recalled.extend(round.recalled);
         for request in round.requests {
-            let _ = request.reply.send(Err(SubmitError::Unavailable));
+            match error.is_bad_value() {
+                true => self.alone.single_out(request.into()),
+                false => drop(request.reply.send(Err(SubmitError::Unavailable))),
+            }
         }
         self.ledger.returned_again(round.returned);
     }

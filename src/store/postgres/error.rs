@@ -101,6 +101,22 @@ impl StoreError {
         )
     }
 
+    /// Returns whether a value was refused (SQLSTATE class 22, which diesel hides): it is none of its type, or out of the type's range.
+    pub fn is_bad_value(&self) -> bool {
+        let of_class_22 = |message: &str| {
+            message.contains("out of range")
+                || ["invalid input syntax for type", "value too long for type", "numeric field overflow"]
+                    .iter()
+                    .any(|begin| message.starts_with(begin))
+        };
+        self.is_bad_text()
+            || matches!(
+                self,
+                Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, information))
+                    if of_class_22(information.message())
+            )
+    }
+
     /// Returns whether the error is an event whose year has no partition yet. PostgreSQL reports it as a check without a name.
     pub(crate) fn is_missing_partition(&self) -> bool {
         matches!(
@@ -162,6 +178,30 @@ mod tests {
         }
         let text = StoreError::connect("x", "invalid port number: \"hunter2@db\" in URI").to_string();
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn values_that_no_column_takes_are_told_from_outages() {
+        let error = |message: &str| {
+            StoreError::Database(DieselError::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new(message.to_owned()),
+            ))
+        };
+        for message in [
+            "timestamp out of range: \"9001-01-01 00:00:00+00 BC\"",
+            "date/time field value out of range: \"2030-13-01\"",
+            "integer out of range",
+            "invalid input syntax for type timestamp with time zone: \"x\"",
+            "unsupported Unicode escape sequence",
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ] {
+            assert!(error(message).is_bad_value(), "{message}");
+        }
+        for message in ["deadlock detected", "relation \"events\" does not exist", "out of shared memory"] {
+            assert!(!error(message).is_bad_value(), "{message}");
+        }
+        assert!(!StoreError::Connect("port out of range".into()).is_bad_value());
     }
 
     #[test]
