@@ -193,6 +193,13 @@ pub async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// The message after a change for the audit log, which keeps no words: with the names of the fields that were changed.
+fn audited(view: Option<&Call>, changed: Vec<String>) -> Option<Value> {
+    let mut value = serde_json::to_value(view?).ok()?;
+    value.as_object_mut()?.insert("changed".to_owned(), changed.into());
+    Some(value)
+}
+
 /// Changes words or time by a merge patch (RFC 7396). A new `send_at` moves `expires_at` along, unless that is given too.
 pub async fn patch(
     request: HttpRequest,
@@ -203,6 +210,7 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     let id = path.into_inner();
     let MessagePatch(wish) = MessagePatch::read(&body)?;
+    let names: Vec<String> = wish.keys().cloned().collect();
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let state = app.clone();
     let fields = Arc::clone(app.state.store.fields());
@@ -221,7 +229,7 @@ pub async fn patch(
         let due_at = broadcasts::change(connection, &fields, &row, &message, due_at, now + ON_ITS_WAY)?;
         let row = Broadcast { message, due_at, ..row };
         let view = views(connection, std::slice::from_ref(&row), now)?.pop();
-        change.store(connection, before, &view)?;
+        change.store(connection, before, audited(view.as_ref(), names))?;
         Ok(Ok((row.due_at, view)))
     })
     .await?;

@@ -24,6 +24,8 @@ const SECRETS: [&str; 9] =
     ["secret", "token", "password", "private_key", "signature", "endpoint", "p256dh", "auth", "key"];
 /// Stands for a value that is not kept.
 const MASKED: &str = "***";
+/// Fields of a message that hold its words, of which only the length is kept: the log outlives the user whom they are for.
+const WORDS: [&str; 8] = ["title", "body", "data", "url", "image_url", "text", "variables", "event"];
 
 /// Act of somebody, or a refused attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,7 +164,7 @@ impl AuditEntry {
     }
 }
 
-/// JSON of a value for the log: without secrets and the contents of attributes, and of a bounded length.
+/// JSON of a value for the log: without secrets, the contents of attributes and the words of messages, and of a bounded length.
 pub fn masked(value: &Value) -> String {
     let text = mask(value, 0).to_string();
     if text.len() <= MAX_VALUE_BYTES {
@@ -178,8 +180,10 @@ fn mask(value: &Value, depth: usize) -> Value {
     }
     match value {
         Value::Object(fields) => {
+            let has_audience = fields.contains_key("audience");
             let field = |(name, value): (&String, &Value)| {
                 let shown = match name.as_str() {
+                    "message" if has_audience => without_words(value, depth + 1),
                     name if SECRETS.contains(&name) && !value.is_null() => MASKED.into(),
                     "attributes" => names_only(value),
                     _ => mask(value, depth + 1),
@@ -193,6 +197,19 @@ fn mask(value: &Value, depth: usize) -> Value {
         Value::String(text) => text.replace('\0', " ").into(),
         value => value.clone(),
     }
+}
+
+/// A message with the lengths of its words in their place.
+fn without_words(message: &Value, depth: usize) -> Value {
+    let mut shown = mask(message, depth);
+    let words = shown.as_object_mut().into_iter().flatten();
+    for (name, value) in words.filter(|(name, value)| WORDS.contains(&name.as_str()) && !value.is_null()) {
+        let said = message.get(name.as_str()).unwrap_or(value);
+        let characters =
+            said.as_str().map_or_else(|| said.to_string().chars().count(), |text| text.chars().count());
+        *value = format!("{MASKED} ({characters} characters)").into();
+    }
+    shown
 }
 
 /// Names of attributes of a person without their values.
@@ -357,6 +374,19 @@ mod tests {
         assert_eq!(shown, expected);
         let long = masked(&json!({"text": "x".repeat(100_000)}));
         assert!(long.len() < 200 && long.contains("sha256"), "{long}");
+    }
+
+    #[test]
+    fn of_the_words_of_a_message_only_their_length_is_kept() {
+        let value = json!({"audience": {"users": 1}, "message": {"title": "Dear Erika", "body": null, "category": "orders",
+            "variables": {"n": 1}}, "users": 1});
+        let shown: Value = serde_json::from_str(&masked(&value)).unwrap();
+        let expected = json!({"audience": {"users": 1}, "message": {"title": "*** (10 characters)", "body": null,
+            "category": "orders", "variables": "*** (7 characters)"}, "users": 1});
+        assert_eq!(shown, expected);
+        // Definitions are the shop's own.
+        let template = json!({"texts": {"title": "Sale"}});
+        assert_eq!(masked(&template), template.to_string());
     }
 
     #[test]
