@@ -208,7 +208,7 @@ impl Firing {
             tidings_store::idempotency::forget(connection, keyed)?;
             return Ok(Stored::Nobody(unknown));
         }
-        deferred::put(connection, &rows)?;
+        deferred::put(connection, fields, &rows)?;
         broadcasts::insert(connection, fields, &[self.broadcast(&told)])?;
         let answer = Fired { id: self.call, accepted: rows.len(), unknown: &unknown };
         let answer = serde_json::to_string(&answer).unwrap_or_default();

@@ -151,7 +151,7 @@ impl Group {
             for (user, change) in &self.preferences {
                 preferences::change(connection, *user, change)?;
             }
-            deferred::put(connection, &self.held)?;
+            deferred::put(connection, store.fields(), &self.held)?;
             let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
             deferred::release(connection, &released)?;
             robots::rest(connection, &self.rested)?;

@@ -265,7 +265,7 @@ impl Round {
                 }
                 Going::On => {
                     calls::resume(connection, ids, self.now)?;
-                    found.taken_up.extend(deferred::resume_calls(connection, ids)?);
+                    found.taken_up.extend(deferred::resume_calls(connection, fields, ids)?);
                     goes_on = true;
                 }
             }

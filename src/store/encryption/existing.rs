@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{
     Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Fields, data_keys, nonce};
@@ -53,6 +53,7 @@ pub fn encrypt_some(
         Field::Attribute => attributes(conn, fields, place, limit),
         Field::Waiting => texts(conn, fields, place, limit, &WAITING),
         Field::Broadcast => texts(conn, fields, place, limit, &BROADCASTS),
+        Field::Held => held(conn, fields, place, limit),
     }
 }
 
@@ -183,6 +184,37 @@ fn attributes(
         )
         .bind::<Array<Integer>, _>(column(&rows, |(user, _)| *user))
         .bind::<Array<Jsonb>, _>(column(&rows, |(_, stored)| stored.clone()))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+fn held(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = sql::<(Text, Integer, Jsonb)>(format!(
+            "SELECT held_id::text, user_id, event FROM held_messages WHERE event #>> '{{}}' NOT LIKE {SEALED} \
+             AND held_id > ?::uuid ORDER BY held_id LIMIT ? FOR UPDATE"
+        ))
+        .bind::<Text, _>(place.key.as_deref().unwrap_or(NIL))
+        .bind::<BigInt, _>(limit)
+        .load::<(String, i32, Value)>(conn)?;
+        let Some((last, ..)) = rows.last() else { return Ok(0) };
+        place.key = Some(last.clone());
+        let sealer = fields.sealer(conn, rows.iter().map(|(_, user, _)| Owner(*user)))?;
+        let seal = |(_, user, event): &(String, i32, Value)| {
+            sealer.seal(Owner(*user), Field::Held, &event.to_string()).map(|text| json!(text))
+        };
+        let sealed: Vec<Value> = rows.iter().map(seal).collect::<Result<_, _>>()?;
+        sql::<()>(
+            "UPDATE held_messages h SET event = s.event FROM unnest(?, ?) AS s (key, event) WHERE h.held_id = s.key::uuid",
+        )
+        .bind::<Array<Text>, _>(column(&rows, |(key, ..)| key.as_str()))
+        .bind::<Array<Jsonb>, _>(sealed)
         .execute(conn)?;
         Ok(rows.len())
     })

@@ -252,6 +252,7 @@ impl Holding {
             "outbox" => Some(("message", Field::Waiting)),
             "events" => Some(("query", Field::Query)),
             "notifications" => Some(("message", Field::Frame)),
+            "held_messages" => Some(("event", Field::Held)),
             _ => None,
         }
     }
@@ -280,6 +281,10 @@ fn opened(opener: &Opener, own: Owner, name: &str, field: Field, row: &str) -> O
             // As it is sent: JSON.
             let words = opener.open_any(field, text);
             words.map(|words| serde_json::from_str(&words).unwrap_or(Value::String(words)))
+        }
+        Field::Held => {
+            let event = opener.open(own, field, text);
+            event.map(|event| serde_json::from_str(&event).unwrap_or(Value::String(event)))
         }
         _ => opener.open(own, field, text).map(Value::String),
     };

@@ -1,14 +1,18 @@
-//! Table `held_messages`: what set a message off that waits.
+//! Table `held_messages`: what set a message off that waits. With encryption the words of an event are a text of JSON that is encrypted
+//! under the key of its user.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
     Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::encryption::{Fields, owner};
 use crate::postgres::StoreError;
 use crate::postgres::columns::Batch;
 use crate::postgres::convert::{external_id, from_pg, to_pg};
@@ -16,34 +20,89 @@ use crate::postgres::sql::sql;
 use tidings_core::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
 use tidings_decision::decide::MAX_DEFERRED_READ;
 pub use tidings_decision::decide::record::DeferredRow;
+use tidings_decision::privacy::encryption::{Field, Unavailable, key_of};
 
 /// Stores deferred triggers. Of one that is there already the moment and the expiry change.
-pub fn put(conn: &mut PgConnection, rows: &[DeferredRow]) -> Result<(), StoreError> {
+pub fn put(conn: &mut PgConnection, fields: &Fields, rows: &[DeferredRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     // One statement changes a row once: the last word on each counts.
     let last: HashMap<Uuid, &DeferredRow> = rows.iter().map(|row| (row.held_id, row)).collect();
     let rows: Vec<&DeferredRow> = last.into_values().collect();
+    let events = sealed_events(conn, fields, &rows)?;
+    let rows: Vec<(&DeferredRow, Option<Value>)> = rows.into_iter().zip(events).collect();
     let rows = rows.as_slice();
     let columns = Batch::of(rows)
-        .column::<SqlUuid, _>("held_id", |row| row.held_id)
-        .column::<Integer, _>("user_id", |row| row.user.to_sql())
-        .column::<Text, _>("trigger", |row| row.trigger.as_str())
-        .column::<Text, _>("category", |row| row.category.as_str())
-        .column::<Nullable<Integer>, _>("item_id", |row| row.item.map(ItemId::to_sql))
-        .column::<Nullable<Double>, _>("price_before", |row| row.price_before)
-        .column::<Nullable<Jsonb>, _>("event", |row| row.event.as_deref())
-        .column::<Bool, _>("for_digest", |row| row.for_digest)
-        .column::<Timestamptz, _>("until", |row| to_pg(row.until))
-        .column::<Timestamptz, _>("expires_at", |row| to_pg(row.expires_at))
-        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call);
+        .column::<SqlUuid, _>("held_id", |(row, _)| row.held_id)
+        .column::<Integer, _>("user_id", |(row, _)| row.user.to_sql())
+        .column::<Text, _>("trigger", |(row, _)| row.trigger.as_str())
+        .column::<Text, _>("category", |(row, _)| row.category.as_str())
+        .column::<Nullable<Integer>, _>("item_id", |(row, _)| row.item.map(ItemId::to_sql))
+        .column::<Nullable<Double>, _>("price_before", |(row, _)| row.price_before)
+        .column::<Nullable<Jsonb>, _>("event", |(_, event)| event.as_ref())
+        .column::<Bool, _>("for_digest", |(row, _)| row.for_digest)
+        .column::<Timestamptz, _>("until", |(row, _)| to_pg(row.until))
+        .column::<Timestamptz, _>("expires_at", |(row, _)| to_pg(row.expires_at))
+        .column::<Nullable<SqlUuid>, _>("call_id", |(row, _)| row.call);
     let text = format!(
         "{} ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
         columns.insert_into("held_messages"),
     );
     sql::<()>(text).binds(columns.into_binds()).execute(conn)?;
     Ok(())
+}
+
+/// Events of these rows as they are stored.
+fn sealed_events(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    rows: &[&DeferredRow],
+) -> Result<Vec<Option<Value>>, StoreError> {
+    if !fields.is_on() {
+        return Ok(rows.iter().map(|row| row.event.as_deref().cloned()).collect());
+    }
+    let with_event = rows.iter().filter(|row| row.event.is_some());
+    let sealer = fields.sealer(conn, with_event.map(|row| owner(Some(row.user))))?;
+    let seal = |row: &&DeferredRow| {
+        let Some(event) = row.event.as_deref() else { return Ok(None) };
+        let sealed = sealer.seal(owner(Some(row.user)), Field::Held, &event.to_string())?.into_owned();
+        Ok(Some(Value::String(sealed)))
+    };
+    rows.iter().map(seal).collect()
+}
+
+/// The rows with their events as they were before they were encrypted. One whose event can't be decrypted is left out: it waits until it
+/// expires.
+fn opened(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    rows: Vec<DeferredRow>,
+) -> Result<Vec<DeferredRow>, StoreError> {
+    let ciphertexts = rows.iter().filter_map(|row| Some((owner(Some(row.user)), ciphertext(row)?)));
+    let opener = fields.opener(conn, ciphertexts)?;
+    let open = |mut row: DeferredRow| {
+        let Some(text) = ciphertext(&row) else { return Some(row) };
+        let text = opener.open(owner(Some(row.user)), Field::Held, text.to_owned());
+        match text.and_then(|text| serde_json::from_str(&text).map_err(|_| Unavailable::Damaged)) {
+            Ok(event) => row.event = Some(Arc::new(event)),
+            Err(error) => {
+                log::error!(
+                    "a deferred trigger can't be read held_id={} reason={}",
+                    row.held_id,
+                    error.reason()
+                );
+                return None;
+            }
+        }
+        Some(row)
+    };
+    Ok(rows.into_iter().filter_map(open).collect())
+}
+
+/// The event of a row, if it is encrypted.
+fn ciphertext(row: &DeferredRow) -> Option<&str> {
+    row.event.as_deref()?.as_str().filter(|text| key_of(text).is_some())
 }
 
 /// Removes deferred triggers that were decided again.
@@ -84,6 +143,7 @@ pub fn pause_calls(conn: &mut PgConnection, calls: &[Uuid]) -> Result<Vec<(Uuid,
 /// Resumes what calls of the shop deferred, each with its user.
 pub fn resume_calls(
     conn: &mut PgConnection,
+    fields: &Fields,
     calls: &[Uuid],
 ) -> Result<Vec<(DeferredRow, ExternalId)>, StoreError> {
     let rows = sql::<(ColumnTypes, Text)>(
@@ -93,10 +153,14 @@ pub fn resume_calls(
     )
     .bind::<Array<SqlUuid>, _>(calls)
     .load::<(Columns, String)>(conn)?;
-    rows.into_iter().map(|(columns, user)| Ok((row(columns), external_id("users", &user)?))).collect()
+    let names = rows.iter().map(|(columns, user)| Ok((columns.0, external_id("users", user)?)));
+    let mut names = names.collect::<Result<HashMap<Uuid, ExternalId>, StoreError>>()?;
+    let rows = opened(conn, fields, rows.into_iter().map(|(columns, _)| row(columns)).collect())?;
+    Ok(rows.into_iter().filter_map(|row| names.remove(&row.held_id).map(|user| (row, user))).collect())
 }
 
-/// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time.
+/// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time. Events are as
+/// they are stored.
 pub fn take_expired(
     conn: &mut PgConnection,
     before: Timestamp,
@@ -235,7 +299,7 @@ type Columns = (
     String,
     Option<i32>,
     Option<f64>,
-    Option<serde_json::Value>,
+    Option<Value>,
     bool,
     PgTimestamp,
     PgTimestamp,
@@ -243,7 +307,7 @@ type Columns = (
 );
 
 /// Gives a user the deferred triggers of one that is merged into it, without those that the user has. The ones of calls among
-/// these, each with the moment at which its call told the user, `None` where it still waits.
+/// these, each with the moment at which its call told the user, `None` where it still waits. Events are as they are stored.
 pub(super) fn merge(
     conn: &mut PgConnection,
     own: i32,
@@ -264,6 +328,7 @@ pub(super) fn merge(
 /// Unexpired deferred messages of many users, the earliest first, at most [`MAX_DEFERRED_READ`] each.
 pub(super) fn load(
     conn: &mut PgConnection,
+    fields: &Fields,
     ids: &[i32],
     now: Timestamp,
 ) -> Result<Vec<DeferredRow>, StoreError> {
@@ -276,7 +341,7 @@ pub(super) fn load(
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<BigInt, _>(MAX_DEFERRED_READ as i64)
     .load::<Columns>(conn)?;
-    Ok(rows.into_iter().map(row).collect())
+    opened(conn, fields, rows.into_iter().map(row).collect())
 }
 
 fn row(columns: Columns) -> DeferredRow {
@@ -289,7 +354,7 @@ fn row(columns: Columns) -> DeferredRow {
         category,
         item: item.map(ItemId::from_sql),
         price_before,
-        event: event.map(std::sync::Arc::new),
+        event: event.map(Arc::new),
         for_digest,
         until: from_pg(until),
         expires_at: from_pg(expires_at),

@@ -60,7 +60,7 @@ pub struct Wishes {
     pub consents: Vec<(String, bool)>,
 }
 
-/// The states of the users that exist, in the order asked for. At most thirteen queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. At most thirteen queries, and those for keys, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     fields: &Fields,
@@ -84,7 +84,7 @@ pub fn load_states(
             state.consents.push((purpose, granted));
         }
     }
-    for row in deferred::load(conn, &ids, now)? {
+    for row in deferred::load(conn, fields, &ids, now)? {
         if let Some(state) = states.get_mut(&row.user) {
             state.held.push(row);
         }

@@ -30,11 +30,14 @@ pub enum Field {
     Waiting,
     /// A message of the shop to many or with a time, `broadcasts.message`.
     Broadcast,
+    /// Words with which the shop set a trigger off that waits for its user, `held_messages.event`.
+    Held,
 }
 
 impl Field {
     /// Every encrypted column.
-    pub const ALL: [Self; 5] = [Self::Query, Self::Frame, Self::Attribute, Self::Waiting, Self::Broadcast];
+    pub const ALL: [Self; 6] =
+        [Self::Query, Self::Frame, Self::Attribute, Self::Waiting, Self::Broadcast, Self::Held];
 
     /// Table and column.
     pub fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Field {
             Self::Attribute => "user_attributes.attributes",
             Self::Waiting => "outbox.message",
             Self::Broadcast => "broadcasts.message",
+            Self::Held => "held_messages.event",
         }
     }
 }
