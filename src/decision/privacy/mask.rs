@@ -42,23 +42,42 @@ pub fn mask(value: &mut Value, key: &MaskKey) {
 
 fn object(fields: &mut Map<String, Value>, key: &MaskKey) {
     let is_about_user = ABOUT_USER.iter().any(|name| fields.contains_key(*name));
-    let is_to_users = fields
-        .get("audience")
-        .is_some_and(|audience| audience.get("users").is_some_and(|users| !users.is_null()));
+    let audience = fields.get("audience");
+    let has_audience = audience.is_some();
+    let is_to_users =
+        audience.is_some_and(|audience| audience.get("users").is_some_and(|users| !users.is_null()));
     if let Some(Value::Object(words)) = fields.get_mut("message").filter(|_| is_to_users) {
         words
             .iter_mut()
             .filter(|(name, _)| TEXTS.contains(&name.as_str()))
             .for_each(|(_, words)| hide(words));
     }
+    // What set a trigger off is about its users, however many these are.
+    if let Some(event) = fields.get_mut("message").and_then(|message| message.get_mut("event"))
+        && has_audience
+    {
+        hide(event);
+    }
     for (name, value) in fields.iter_mut() {
         match name.as_str() {
+            "audience" => conditions(value),
             name if IDS.contains(&name) => ids(value, key),
             name if SEARCHES.contains(&name) => hide(value),
             "attributes" if is_about_user => names_only(value),
             name if is_about_user && TEXTS.contains(&name) => hide(value),
             _ => mask(value, key),
         }
+    }
+}
+
+/// Masks the values of conditions on attributes, by which an audience is chosen.
+fn conditions(audience: &mut Value) {
+    let conditions = audience.get_mut("attributes").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        condition
+            .iter_mut()
+            .filter(|(name, _)| !matches!(name.as_str(), "name" | "exists"))
+            .for_each(|(_, value)| hide(value));
     }
 }
 
@@ -120,6 +139,9 @@ mod tests {
             "calls": [
                 {"audience": {"users": 1}, "message": {"title": "Dear Erika", "kind": "note", "variables": {"name": "Erika"}}},
                 {"audience": {"everyone": true}, "message": {"title": "Sale"}},
+                {"audience": {"users": 2}, "message": {"trigger": "order_status", "event": {"title": "Dear Erika"}}},
+                {"audience": {"attributes": [{"name": "city", "one_of": ["Bonn"]}, {"name": "age", "at_least": 41},
+                    {"name": "plan", "exists": true}]}, "message": {"title": "Sale"}},
             ],
         });
         mask(&mut value, &KEY);
@@ -135,6 +157,9 @@ mod tests {
                 "calls": [
                     {"audience": {"users": 1}, "message": {"title": "***", "kind": "note", "variables": "***"}},
                     {"audience": {"everyone": true}, "message": {"title": "Sale"}},
+                    {"audience": {"users": 2}, "message": {"trigger": "order_status", "event": "***"}},
+                    {"audience": {"attributes": [{"name": "city", "one_of": "***"}, {"name": "age", "at_least": "***"},
+                        {"name": "plan", "exists": true}]}, "message": {"title": "Sale"}},
                 ],
             })
         );
