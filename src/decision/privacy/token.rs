@@ -210,9 +210,11 @@ impl Verifier<'_> {
         if expires_at.0.saturating_add(leeway(self.auth.expiry_leeway_s)) <= now.0 {
             return Err(TokenError::Expired);
         }
-        match claims.date("nbf")? {
-            Some(begin) if begin.0 - leeway(self.auth.leeway_s) > now.0 => Err(TokenError::NotYet),
-            _ => Ok(()),
+        // A token of a moment to come would be newer than any revocation of those that were issued before it.
+        let is_ahead = |at: Timestamp| at.0 - leeway(self.auth.leeway_s) > now.0;
+        match claims.date("nbf")?.is_some_and(is_ahead) || claims.date("iat")?.is_some_and(is_ahead) {
+            true => Err(TokenError::NotYet),
+            false => Ok(()),
         }
     }
 }

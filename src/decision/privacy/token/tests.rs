@@ -54,6 +54,17 @@ fn an_admin_token_says_whose_it_is() {
 }
 
 #[test]
+fn a_token_that_was_issued_in_the_future_is_refused() {
+    let exp = NOW.plus_days(1.0).as_seconds();
+    let at = |seconds: i64| foreign(&json!({"sub": "17", "exp": exp, "iat": NOW.as_seconds() + seconds}));
+    let leeway = i64::try_from(auth().leeway_s).unwrap();
+    assert!(verify(&auth(), &at(leeway), NOW).is_ok(), "clocks differ a little");
+    for ahead in [leeway + 1, 3_600, 70 * 365 * 86_400] {
+        assert_eq!(verify(&auth(), &at(ahead), NOW), Err(TokenError::NotYet), "{ahead}");
+    }
+}
+
+#[test]
 fn forged_expired_and_unsigned_tokens_are_refused() {
     let token = issue(SECRET, Role::Admin, "ops", NOW.plus_days(1.0)).unwrap();
     let other = Auth { secret: "another secret, as long as the first".to_owned(), ..Auth::default() };
