@@ -158,6 +158,15 @@ impl Identity {
         }))
     }
 
+    /// Ends the connections of people's sessions that are idle for too long, or at their end; how many. Nothing that is stored changes then.
+    pub fn close_idle(&self, now: Timestamp) -> usize {
+        let over: HashSet<Uuid> = self.people.over(now).into_iter().collect();
+        match over.is_empty() {
+            true => 0,
+            false => self.sessions.close(|session| session.sign_in.is_some_and(|id| over.contains(&id))),
+        }
+    }
+
     /// Reads what was stored just now, as [`Self::read_changes`] does; the connections that it ended. It is stored: what can't be read at
     /// this moment, [`watch_changes`] reads, and `None` is returned. Blocks.
     pub fn read_stored(&self, connection: &mut Connection) -> Option<usize> {
@@ -330,10 +339,12 @@ pub async fn watch_changes(identity: Arc<Identity>, store: Store, is_draining: i
             if !used.is_empty() {
                 api_keys::note_used(connection, &used, Timestamp::now())?;
             }
+            let mut idle = 0;
             if check % NOTE_USED_EVERY == 0 {
                 changed.people.store_seen(connection)?;
+                idle = changed.close_idle(Timestamp::now());
             }
-            changed.read_changes(connection)
+            Ok(idle + changed.read_changes(connection)?)
         });
         match read.await {
             Ok(0) => failed = false,

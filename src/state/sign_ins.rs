@@ -89,6 +89,13 @@ impl SignIns {
         Ok(access)
     }
 
+    /// Names of the sessions that are over by now, though they are stored still.
+    pub fn over(&self, now: Timestamp) -> Vec<Uuid> {
+        let idle = Millis(self.settings.idle_min * 60_000);
+        let seen = self.seen.lock();
+        self.sessions.load().over(|id| seen.get(&id).map(|(at, _)| *at), idle, now)
+    }
+
     /// Takes over the sessions that are stored. Blocks.
     pub(super) fn read(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let stored: Sessions = person_sessions::all(connection, Timestamp::now())?.into_iter().collect();

@@ -85,6 +85,13 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+impl Session {
+    fn goes_on(&self, seen: impl Fn(Uuid) -> Option<Timestamp>, idle: Millis, now: Timestamp) -> bool {
+        let seen_at = seen(self.id).map_or(self.seen_at, |at| at.max(self.seen_at));
+        self.expires_at > now && now.millis_since(seen_at) < idle
+    }
+}
+
 /// The sessions of one moment, by their hashes.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions(HashMap<SecretHash, Session>);
@@ -106,11 +113,8 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Access, TokenError> {
         let known = (id.len() == CHARS).then(|| self.0.get(&hash(id))).flatten();
-        let session = known.ok_or(TokenError::SessionEnded)?;
-        let seen_at = seen(session.id).map_or(session.seen_at, |at| at.max(session.seen_at));
-        if session.expires_at <= now || now.millis_since(seen_at) >= idle {
-            return Err(TokenError::SessionEnded);
-        }
+        let session =
+            known.filter(|session| session.goes_on(&seen, idle, now)).ok_or(TokenError::SessionEnded)?;
         let Person { name, role, .. } = &session.person;
         Ok(Access {
             role: *role,
@@ -122,6 +126,12 @@ impl Sessions {
             expires_at: Some(session.expires_at),
             ..Access::open()
         })
+    }
+
+    /// Names of the sessions that are over by now, idle or at their end; `seen` and `idle` as for [`Self::verify`].
+    pub fn over(&self, seen: impl Fn(Uuid) -> Option<Timestamp>, idle: Millis, now: Timestamp) -> Vec<Uuid> {
+        let over = self.0.values().filter(|session| !session.goes_on(&seen, idle, now));
+        over.map(|session| session.id).collect()
     }
 
     /// Returns whether the session goes on.
@@ -159,6 +169,11 @@ mod tests {
         assert_eq!(used(None, 1.0), Err(TokenError::SessionEnded));
         assert_eq!(used(Some(0.9), 1.8).as_deref(), Ok("anna"), "it was used meanwhile");
         assert_eq!(used(Some(11.9), 12.0), Err(TokenError::SessionEnded), "its time is over");
+        let over = |seen: Option<f64>, hours: f64| sessions.over(|_| seen.map(at), idle, at(hours)).len();
+        assert_eq!(
+            (over(None, 0.9), over(None, 1.0), over(Some(0.9), 1.8), over(Some(11.9), 12.0)),
+            (0, 1, 0, 1)
+        );
         let other = text(&[8; BYTES]);
         assert_eq!(sessions.verify(&other, |_| None, idle, NOW), Err(TokenError::SessionEnded));
         assert_eq!(sessions.verify("", |_| None, idle, NOW), Err(TokenError::SessionEnded));
