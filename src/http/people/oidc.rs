@@ -73,13 +73,12 @@ pub async fn start(request: HttpRequest, app: web::Data<App>, _: Anybody) -> Res
     }
     let line = line(&request, &app)?;
     let redirect_uri = format!("{}oidc/callback", dashboard(&request, &app, line));
-    let begun = identity.oidc.begin(&config.oidc, &config.auth, redirect_uri).await.map_err(|error| {
+    let client = Original::of(request.head(), &config.server.trusted_proxies).client;
+    let begun = identity.oidc.begin(&config.oidc, &config.auth, redirect_uri, client).await;
+    let (url, state) = begun.map_err(|error| {
         log::warn!("identity provider error={error}");
         ApiError::Unavailable("the identity provider does not answer, try again in a moment".to_owned())
     })?;
-    let overloaded =
-        || ApiError::Overloaded("too many people are signing in, try again in a moment".to_owned());
-    let (url, state) = begun.ok_or_else(overloaded)?;
     // Lax: the provider's page leads back here.
     let cookie = line.cookie(cookie_name(line), &state, "Lax", i64::try_from(LASTS.as_secs()).unwrap_or(0));
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, url)).insert_header((SET_COOKIE, cookie)).finish())
