@@ -141,7 +141,7 @@ impl Registry {
     }
 
     /// The actor under this very id, also while it is being merged; `None` for one that has ended in a panic.
-    pub(super) fn running(&self, user: &ExternalId) -> Option<Arc<Entry>> {
+    pub fn running(&self, user: &ExternalId) -> Option<Arc<Entry>> {
         self.own(user).filter(|entry| entry.recipient.connected())
     }
 

@@ -1,5 +1,7 @@
 //! Open connections with whose they are, so that they can be ended together.
 
+use std::collections::BTreeSet;
+
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -46,6 +48,13 @@ impl Sessions {
             *sweep_at = 2 * all.len();
         }
         all.push(session);
+    }
+
+    /// Users with an open connection, in the order of their ids.
+    pub fn users(&self) -> Vec<String> {
+        let (all, _) = &*self.0.lock();
+        let open = all.iter().filter(|session| session.pipe.is_open()).map(|session| session.user.as_str());
+        open.collect::<BTreeSet<&str>>().into_iter().map(str::to_owned).collect()
     }
 
     /// Ends the connections that `is_over` names, as signed out; how many.

@@ -118,6 +118,8 @@ pub(super) struct Session {
 pub(super) struct Sessions {
     /// Users whose actors run, connected or not.
     pub(super) total: usize,
+    /// Users who are connected: all of them, though not all are listed.
+    pub(super) connected: usize,
     pub(super) sessions: Vec<Session>,
 }
 

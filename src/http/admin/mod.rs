@@ -80,9 +80,11 @@ pub async fn decisions(
 
 /// Users who are connected right now.
 pub async fn sessions(app: web::Data<App>, _caller: With<ReadDecisions>) -> Result<HttpResponse, ApiError> {
+    let connected = app.state.identity.sessions.users();
     let mut sessions = Vec::new();
-    for (user, entry) in app.registry.users(MAX_SESSIONS) {
-        if let Some(snapshot) = entry.profile().await
+    for user in connected.iter().take(MAX_SESSIONS).filter_map(|user| ExternalId::parse(user).ok()) {
+        if let Some(entry) = app.registry.running(&user)
+            && let Some(snapshot) = entry.profile().await
             && snapshot.connections > 0
         {
             sessions.push(Session {
@@ -93,7 +95,7 @@ pub async fn sessions(app: web::Data<App>, _caller: With<ReadDecisions>) -> Resu
             });
         }
     }
-    Ok(HttpResponse::Ok().json(Sessions { total: app.registry.len(), sessions }))
+    Ok(HttpResponse::Ok().json(Sessions { total: app.registry.len(), connected: connected.len(), sessions }))
 }
 
 /// Lists the cleaning reports of imports: rows read, changed and refused.

@@ -17,9 +17,9 @@ export function startSessions({ active }) {
   });
 
   async function load() {
-    const { sessions, total } = await api.get("admin/sessions");
+    const { sessions, connected } = await api.get("admin/sessions");
     api.list(sessions);
-    const all = Math.max(total ?? 0, sessions.length);
+    const all = Math.max(connected ?? 0, sessions.length);
     text($("#sessions-note"), sessions.length ? count(all, "user") : "");
     if (!sessions.length) {
       put(body, empty("Nobody is connected", "Open “Try it” and choose a user."));
