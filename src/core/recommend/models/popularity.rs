@@ -15,6 +15,12 @@ use super::interactions::Matrix;
 const TOP_OVERALL: usize = 500;
 const TOP_GROUP: usize = 100;
 
+/// Most that one user adds to an item: three times the interest of a first purchase, where no purchase stands behind it. Whoever has a
+/// token of a user may like an item as often as they want, and makes it no more popular than a few people would.
+const MOST_OF_ONE: f32 = 3.0;
+/// The same where one does, which only the shop reports: 63 of them.
+const MOST_OF_BUYER: f32 = 6.0;
+
 /// Items with their popularity, best first, ties by id.
 type Ranking = Vec<(ItemId, f32)>;
 
@@ -52,12 +58,14 @@ impl Popularity {
                 } else {
                     1.0
                 };
+                let most = if entry.bought { MOST_OF_BUYER } else { MOST_OF_ONE };
+                let weight = entry.weight.min(most) * fresh;
                 let index = entry.item as usize;
                 if let Some(sum) = sums.get_mut(index) {
-                    *sum += entry.weight * fresh;
+                    *sum += weight;
                 }
                 if let Some(sum) = segment.as_mut().and_then(|sums| sums.get_mut(index)) {
-                    *sum += entry.weight * fresh;
+                    *sum += weight;
                 }
             }
         }
@@ -185,6 +193,20 @@ mod tests {
         assert_eq!(ids(popularity.in_segment(SegmentId(0))), [0]);
         assert_eq!(ids(popularity.in_segment(SegmentId(1))), [0, 3]);
         assert!(popularity.in_segment(SegmentId(9)).is_empty());
+    }
+
+    #[test]
+    fn one_user_alone_makes_no_item_popular() {
+        let ordinary = [bought(0, 0, 0.0), bought(1, 0, 0.0), bought(2, 0, 0.0), bought(3, 0, 0.0)];
+        let liked = |n: usize| {
+            let likes = (0..n).map(|_| event(3, EventKind::Like, 3, 0.0));
+            fit(&ordinary.iter().cloned().chain(likes).collect::<Vec<Event>>(), 0.0)
+        };
+        let many = liked(12_000);
+        assert_eq!(many.top()[0].0, ItemId(0));
+        assert!((many.score(ItemId(3)) - 4f32.ln() / 5f32.ln()).abs() < 1e-6, "as three buyers");
+        // What people do counts as it did.
+        assert!((liked(1).score(ItemId(3)) - 1.7f32.log2().ln_1p() / 5f32.ln()).abs() < 1e-6);
     }
 
     #[test]
