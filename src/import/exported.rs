@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::input::{Source, for_each_line};
 use super::sink::Sink;
 use super::table::Table;
-use tidings_core::base::{EventKey, ExternalId, Timestamp};
+use tidings_core::base::{EventKey, ExternalId, Timestamp, plain_words};
 use tidings_core::catalogue::NewItem;
 use tidings_core::event::{NewEvent, OwnKinds};
 
@@ -154,7 +154,8 @@ fn hand_over(
     for name in OF_CATALOGUE {
         object.remove(name);
     }
-    let item = serde_json::from_value::<NewItem>(Value::Object(object)).map_err(|error| error.to_string());
+    let item = serde_json::from_value::<NewItem>(Value::Object(object))
+        .map_err(|error| plain_words(&error.to_string()));
     match item.and_then(|item| item.validate().map(|()| item).map_err(|error| error.to_string())) {
         Ok(item) => {
             sink.other_row()?;
@@ -168,7 +169,8 @@ fn hand_over(
 }
 
 fn event(object: Map<String, Value>, kinds: &OwnKinds) -> Result<NewEvent, String> {
-    let own: OwnEvent = serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())?;
+    let own: OwnEvent =
+        serde_json::from_value(Value::Object(object)).map_err(|error| plain_words(&error.to_string()))?;
     let basket = own.basket.map(|basket| basket.parse::<i64>()).transpose();
     Ok(NewEvent {
         key: EventKey(own.event_key),

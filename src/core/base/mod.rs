@@ -7,6 +7,7 @@ pub mod json;
 pub mod json_shape;
 pub mod nearest;
 pub mod nul;
+pub mod plain_words;
 pub mod random;
 pub mod rate;
 #[cfg(feature = "schema")]
@@ -24,6 +25,7 @@ pub use ids::{
 pub use json_shape::JsonShape;
 pub use nearest::nearest;
 pub use nul::has_escaped_nul;
+pub use plain_words::plain_words;
 pub use score::Score;
 pub use time::{Millis, Timestamp};
 pub use unknown_name::{suggest_nearest, unknown_field};

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 use super::settings::Config;
 use super::toml_fault;
-use crate::base::nearest;
+use crate::base::{nearest, plain_words};
 
 /// Source of a value, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +195,7 @@ impl Layered {
                 return Err(ConfigError::Type {
                     key: key.clone(),
                     layer: layer.name(),
-                    message: error.message().to_owned(),
+                    message: plain_words(error.message()),
                 });
             }
         }

@@ -1,10 +1,10 @@
 //! Faults of the parser in words that show no value of the file: a value may be a password.
 
-use crate::base::nearest;
+use crate::base::{nearest, plain_words};
 
 /// Fault of a text that is no TOML: message, line and column. The line itself is not shown.
 pub fn of_text(text: &str, error: &toml::de::Error) -> String {
-    let message = without_values(error.message());
+    let message = plain_words(&without_values(error.message()));
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
@@ -14,7 +14,7 @@ pub fn of_text(text: &str, error: &toml::de::Error) -> String {
 /// Fault of a value, with the nearest of the names that were expected.
 pub fn of_value(error: &toml::de::Error) -> String {
     let whole = error.to_string();
-    let message = without_values(whole.trim_end());
+    let message = plain_words(&without_values(whole.trim_end()));
     let mut quoted = message.split('`').skip(1).step_by(2);
     let near = match quoted.next() {
         Some(word) if message.contains("unknown") => nearest(word, quoted),

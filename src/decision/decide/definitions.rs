@@ -16,7 +16,7 @@ use crate::feedback::experiments::{Arm, ArmModel, Experiment};
 use crate::notify::Rules;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition, MAX_TRIGGERS, Trigger, Triggers};
-use tidings_core::base::suggest_nearest;
+use tidings_core::base::{plain_words, suggest_nearest};
 use tidings_core::config;
 use tidings_core::recommend::serve::placement::{self, Placement};
 
@@ -116,7 +116,7 @@ pub fn overlay(configured: &config::Policy, body: &Value) -> Result<config::Poli
     };
     fields.extend(changes.clone());
     let policy: config::Policy =
-        serde_json::from_value(whole).map_err(|error| suggest_nearest(&error.to_string()))?;
+        serde_json::from_value(whole).map_err(|error| plain_words(&suggest_nearest(&error.to_string())))?;
     policy.validate().map_err(|error| error.to_string())?;
     Ok(policy)
 }
