@@ -13,7 +13,7 @@ use super::options::ImportOptions;
 use super::sink::Sink;
 use super::text::as_text;
 use super::understood::{SURVEYED_ROWS, Understanding, Understood, UsedColumn};
-use tidings_intake::{Entry, Field, FormSurvey, Forms, Mapping, RecordReader, record};
+use tidings_intake::{Entry, Field, FormSurvey, Forms, Mapping, RecordReader, json_item, record};
 
 /// Names of fields told as not used.
 const MAX_NAMES: usize = 200;
@@ -68,9 +68,13 @@ fn understand(names: &BTreeSet<String>, forms: &Forms, mapping: &Mapping) -> Und
                 }
                 understood.used.push(UsedColumn { column: name.clone(), field: field.name(), reason });
             }
-            // Only items have them, as the wire does.
-            None if matches!(name.as_str(), "attributes" | "consumable" | "translations" | "prices") => {}
-            None => understood.unused.push(name.clone()),
+            None => match json_item::JSON_ONLY.into_iter().find(|field| field.name() == name) {
+                Some(field) => {
+                    let reason = "its own name; of items".to_owned();
+                    understood.used.push(UsedColumn { column: name.clone(), field: field.name(), reason });
+                }
+                None => understood.unused.push(name.clone()),
+            },
         }
     }
     understood
@@ -178,16 +182,22 @@ mod tests {
 
     #[test]
     fn what_is_used_of_an_object_is_told() {
-        let text = "{\"kind\":\"view\",\"user_id\":1,\"sku\":\"A\",\"occurred_at\":\"1.2.2026\",\"colour\":\"red\"}\n";
+        let text = "{\"kind\":\"view\",\"user_id\":1,\"sku\":\"A\",\"occurred_at\":\"1.2.2026\",\"colour\":\"red\"}\n\
+                    {\"sku\":\"A\",\"attributes\":{\"colour\":\"red\"}}\n";
         let records = RecordOptions { mapping: "item_id=sku".parse().unwrap(), ..RecordOptions::default() };
         let options = ImportOptions { records, ..ImportOptions::default() };
         let understood = prepare(source(text), "x", &options).unwrap().understood;
         let used: Vec<(&str, &str)> =
             understood.used.iter().map(|used| (used.column.as_str(), used.field)).collect();
-        let expected =
-            [("kind", "kind"), ("occurred_at", "occurred_at"), ("sku", "item_id"), ("user_id", "user_id")];
+        let expected = [
+            ("attributes", "attributes"),
+            ("kind", "kind"),
+            ("occurred_at", "occurred_at"),
+            ("sku", "item_id"),
+            ("user_id", "user_id"),
+        ];
         assert_eq!(used, expected);
-        assert!(understood.used[1].reason.contains("day first"), "{understood}");
+        assert!(understood.used[2].reason.contains("day first"), "{understood}");
         assert_eq!(understood.unused, ["colour"]);
     }
 }

@@ -18,6 +18,7 @@ pub mod forms;
 pub mod row;
 
 pub mod attributes;
+pub mod json_item;
 pub mod local;
 pub mod stated;
 

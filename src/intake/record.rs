@@ -14,6 +14,7 @@ use tidings_core::profile::StatedUser;
 use super::conditions::Condition;
 use super::dates::TimeReader;
 use super::forms::{FormSurvey, Forms, StatedForms};
+use super::json_item;
 use super::mapping::{Field, Mapping};
 use super::row::{self, EventRecord, Row, RowRules};
 use super::scale::Scale;
@@ -170,13 +171,7 @@ impl RecordReader {
         if row::is_event(&row) {
             return self.read_event(&row, &texts.exact).map(Entry::Event);
         }
-        // The catalogue's own form has what a flat row has not: lists, attributes, consumable.
-        if let Ok(item) = serde_json::from_value::<NewItem>(Value::Object(object.clone()))
-            && item != NewItem::new(item.item_id.clone())
-        {
-            return item.validate().map(|()| Entry::Item(item)).map_err(|error| error.to_string());
-        }
-        match row::item(&row, &self.forms, &texts.exact)? {
+        match json_item::read(object, &self.mapping, (&row, &self.forms, &texts.exact))? {
             Some(item) => Ok(Entry::Item(item)),
             None => Err("is neither an event (kind, user_id, …) nor an item (item_id, title, …)".into()),
         }
