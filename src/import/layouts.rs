@@ -16,6 +16,8 @@ use super::produced::Shape;
 use super::sink::{Sink, Stopped};
 use super::table::Table;
 use super::text::as_text;
+use jiff::tz::TimeZone;
+use tidings_core::base::Timestamp;
 use tidings_core::event::clean::grouped;
 use tidings_intake::layouts::{Translated, Translation, ga4, rees46, segment, shopify, woocommerce};
 use tidings_intake::{Entry, RecordReader};
@@ -29,6 +31,7 @@ const SHOWN_NAMES: usize = 8;
 #[derive(Default)]
 pub struct Layouts {
     orders: shopify::Orders,
+    calls: segment::Orders,
     unused: BTreeMap<String, u64>,
 }
 
@@ -40,6 +43,8 @@ struct Output<'a, 'b> {
     /// Records are about items, rather than about what was done with them.
     of_items: bool,
     unused: &'a mut BTreeMap<String, u64>,
+    /// Calls of Segment before the one at hand.
+    calls: &'a mut segment::Orders,
 }
 
 impl Output<'_, '_> {
@@ -92,17 +97,23 @@ impl Layouts {
         (records, items): (&mut RecordReader, &mut Items),
         sink: &mut Sink,
     ) -> anyhow::Result<()> {
-        let Self { orders, unused } = self;
+        let Self { orders, calls, unused } = self;
         let of_items = format == Format::WooCommerceProducts;
-        let output = Output { records, items, sink, of_items, unused };
+        let output = Output { records, items, sink, of_items, unused, calls };
         match format.shape() {
-            Shape::Records => read_records(source, format, name, output),
+            Shape::Records => read_records(as_text(source, options.encoding)?.0, format, name, output),
             Shape::Table => read_table(source, format, name, options, orders, output),
         }
     }
 
     /// Tells what was of no use.
     pub fn finish(self, sink: &mut Sink) {
+        if self.calls.taken_back > 0 {
+            sink.note(format!(
+                "{} returns name only their order: all of its lines went back",
+                grouped(self.calls.taken_back)
+            ));
+        }
         let all: u64 = self.unused.values().sum();
         if all == 0 {
             return;
@@ -148,11 +159,13 @@ fn read_table(
             table.columns()
         );
     }
+    let (now, utc) = (Timestamp::now(), TimeZone::UTC);
+    let zone = options.time_zone.as_ref().unwrap_or(&utc);
     while let Some(line) = table.next_row()? {
         let get = |column: &str| places.get(column).map_or("", |place| table.field(*place));
         let translation = match format {
             Format::ShopifyOrders => orders.translate(get),
-            Format::WooCommerceProducts => woocommerce::translate(get),
+            Format::WooCommerceProducts => woocommerce::translate(get, now, zone),
             _ => rees46::translate(get),
         };
         output.record(line, translation, || table.raw())?;
@@ -160,20 +173,21 @@ fn read_table(
     Ok(())
 }
 
-fn translate(format: Format, record: &Map<String, Value>) -> Result<Translation, String> {
+fn translate(
+    format: Format,
+    calls: &mut segment::Orders,
+    record: &Map<String, Value>,
+) -> Result<Translation, String> {
     match format {
         Format::Ga4 => ga4::translate(record),
-        _ => segment::translate(record),
+        _ => calls.translate(record),
     }
 }
 
 /// One JSON object a line, or one array of objects.
 fn read_records(mut source: Source, format: Format, name: &str, mut output: Output) -> anyhow::Result<()> {
     let beginning = source.fill_buf()?;
-    let first = beginning
-        .iter()
-        .copied()
-        .find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
+    let first = beginning.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     match first {
         Some(b'[') => return read_array(source, format, output),
         Some(b'{') | None => {}
@@ -181,7 +195,7 @@ fn read_records(mut source: Source, format: Format, name: &str, mut output: Outp
     }
     for_each_line(source, |number, line| {
         let translation = match serde_json::from_str(line) {
-            Ok(Value::Object(record)) => translate(format, &record),
+            Ok(Value::Object(record)) => translate(format, output.calls, &record),
             Ok(_) => Err("is JSON but not an object".to_owned()),
             Err(error) => Err(format!("is not JSON: {error}")),
         };
@@ -226,7 +240,7 @@ impl<'de> Visitor<'de> for Elements<'_, '_, '_> {
         while let Some(element) = elements.next_element::<Value>()? {
             number += 1;
             let translation = match &element {
-                Value::Object(record) => translate(self.format, record),
+                Value::Object(record) => translate(self.format, self.output.calls, record),
                 _ => Err("is JSON but not an object".to_owned()),
             };
             if self.output.record(number, translation, || element.to_string()).is_err() {
@@ -247,12 +261,16 @@ mod tests {
     use tidings_intake::RecordOptions;
 
     fn read_as(format: Format, text: &str) -> anyhow::Result<Batch> {
+        read_source(format, source(text))
+    }
+
+    fn read_source(format: Format, source: Source) -> anyhow::Result<Batch> {
         collect(|sink| {
             let mut items = Items::default();
             let mut records = RecordReader::new(RecordOptions::default());
             let mut layouts = Layouts::default();
             let options = ImportOptions::default();
-            layouts.read(source(text), format, "file", &options, (&mut records, &mut items), sink)?;
+            layouts.read(source, format, "file", &options, (&mut records, &mut items), sink)?;
             layouts.finish(sink);
             items.finish(sink)
         })
@@ -275,6 +293,42 @@ mod tests {
             assert_eq!(batch.rejects[0].line, 3);
             assert_eq!(batch.notes, ["1 records are of kinds that are not used: page 1"]);
         }
+    }
+
+    #[test]
+    fn records_in_utf_16_with_a_mark_are_read() {
+        let bytes = |text: &str, big: bool| -> Vec<u8> {
+            let unit = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+            std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(unit).collect()
+        };
+        let event = r#"{"event_name":"view_item","event_timestamp":1612069510766593,"user_pseudo_id":"1","items":[{"item_id":"é"}]}"#;
+        for (format, text) in [
+            (Format::Segment, format!("{CALL}\n{CALL}\n")),
+            (Format::Segment, format!("[{CALL},{CALL}]")),
+            (Format::Ga4, format!("{event}\n{event}\n")),
+        ] {
+            for big in [true, false] {
+                let batch = read_source(format, Box::new(std::io::Cursor::new(bytes(&text, big)))).unwrap();
+                assert_eq!((batch.events.len(), batch.rejects.len()), (2, 0), "{text}");
+            }
+        }
+        let marked = read_as(Format::Segment, &format!("\u{feff}{CALL}\n")).unwrap();
+        assert_eq!((marked.events.len(), marked.rejects.len()), (1, 0));
+    }
+
+    #[test]
+    fn returns_of_whole_orders_are_told() {
+        let call = |event: &str, products: &str| {
+            format!(
+                r#"{{"type":"track","event":"{event}","userId":"ann","timestamp":"2026-01-31T12:00:00Z","properties":{{"order_id":"o1"{products}}}}}"#
+            )
+        };
+        let bought = call("Order Completed", r#","products":[{"product_id":"A","price":5}]"#);
+        let text = format!("{bought}\n{}\n", call("Order Cancelled", ""));
+        let batch = read_as(Format::Segment, &text).unwrap();
+        let kinds: Vec<EventKind> = batch.events.iter().map(|(event, _)| event.kind).collect();
+        assert_eq!(kinds, [EventKind::Purchase, EventKind::Return]);
+        assert_eq!(batch.notes, ["1 returns name only their order: all of its lines went back"]);
     }
 
     #[test]

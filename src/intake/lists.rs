@@ -1,22 +1,51 @@
 //! Several things in one cell: category paths, addresses of pictures.
 
 use super::fields::tidy;
+use tidings_core::base::plain_words;
+
+/// Returns whether a backslash before it makes an ordinary character of it, as in WooCommerce's `Food\, Beverages`.
+fn is_separator(c: char) -> bool {
+    matches!(c, ',' | '|' | ';')
+}
+
+/// Parts of a cell between separators. A separator behind a backslash is none; the backslash stays, for [`unescaped`].
+pub fn parts(text: &str, separates: impl Fn(char) -> bool) -> Vec<&str> {
+    let mut escaped = false;
+    let mut ends = |c: char| {
+        let is_end = separates(c) && !escaped;
+        escaped = c == '\\';
+        is_end
+    };
+    text.split(|c: char| ends(c)).collect()
+}
+
+/// A part of a cell without the backslashes before separators, tidied.
+pub fn unescaped(part: &str) -> String {
+    let mut plain = String::with_capacity(part.len());
+    let mut letters = part.chars().peekable();
+    while let Some(c) = letters.next() {
+        if c != '\\' || !letters.peek().copied().is_some_and(is_separator) {
+            plain.push(c);
+        }
+    }
+    tidy(&plain)
+}
 
 /// The category paths of a cell, each from general to special. `A > B` and `A/B` are one path; several are apart by `|` or `;`, or
-/// by commas where each part is a path with `>` (`Clothing > Tshirts, Clothing > Hoodies`), since commas stand in names as well.
+/// by commas where each part is a path with `>` (`Clothing > Tshirts, Clothing > Hoodies`), since commas stand in names as well. `Food\, Beverages` is one name.
 pub fn categories(text: &str) -> Vec<Vec<String>> {
-    let by_comma: Vec<&str> = text.split(',').collect();
-    let parts: Vec<&str> = match by_comma.iter().all(|part| part.contains('>')) {
+    let by_comma = parts(text, |c| c == ',');
+    let cells = match by_comma.iter().all(|part| part.contains('>')) {
         true => by_comma,
-        false => text.split(['|', ';']).collect(),
+        false => vec![text],
     };
-    let parts = parts.into_iter().flat_map(|part| part.split(['|', ';']));
+    let cells = cells.into_iter().flat_map(|part| parts(part, |c| matches!(c, '|' | ';')));
     let path = |part: &str| -> Vec<String> {
         let levels: Vec<&str> =
             if part.contains('>') { part.split('>').collect() } else { part.split('/').collect() };
-        levels.into_iter().map(tidy).filter(|level| !level.is_empty()).collect()
+        levels.into_iter().map(unescaped).filter(|level| !level.is_empty()).collect()
     };
-    parts.map(path).filter(|path| !path.is_empty()).collect()
+    cells.map(path).filter(|path| !path.is_empty()).collect()
 }
 
 /// The numbers of a vector: a JSON list, or numbers with blanks, semicolons or bars between. A comma outside of brackets may be a decimal
@@ -24,8 +53,9 @@ pub fn categories(text: &str) -> Vec<Vec<String>> {
 pub fn vector(text: &str) -> Result<Vec<f32>, String> {
     let text = text.trim();
     if text.starts_with('[') {
-        return serde_json::from_str(text)
-            .map_err(|error| format!("embedding is no JSON list of numbers: {error}"));
+        return serde_json::from_str(text).map_err(|error| {
+            format!("embedding is no JSON list of numbers: {}", plain_words(&error.to_string()))
+        });
     }
     let parts = text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|'));
     let number = |part: &str| {
@@ -64,6 +94,17 @@ mod tests {
         for text in ["0,5 -2", "[0.5", "[\"a\"]", "0.5,2", "{}"] {
             assert!(vector(text).unwrap_err().contains("JSON list"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_separator_behind_a_backslash_is_part_of_a_name() {
+        assert_eq!(categories("Food\\, Beverages > Tea"), [["Food, Beverages", "Tea"]]);
+        assert_eq!(categories("A > Food\\, B > C"), [["A", "Food, B", "C"]]);
+        assert_eq!(parts("fresh\\, green,new", |c| c == ','), ["fresh\\, green", "new"]);
+        assert_eq!(
+            (unescaped("fresh\\, green").as_str(), unescaped("a\\b").as_str()),
+            ("fresh, green", "a\\b")
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::dates::TimeReader;
 use super::fields::{id, kind, tidy};
 use super::forms::Forms;
 pub use super::forms::Row;
-use super::lists::{categories, first_address, vector};
+use super::lists::{categories, first_address, parts, unescaped, vector};
 use super::mapping::Field;
 use super::numbers::Amount;
 use super::scale::Scale;
@@ -276,7 +276,9 @@ pub fn item(row: &Row, forms: &Forms, exact: &[Field]) -> Result<Option<NewItem>
     }
     let mut paths = text(Field::Category).map(categories).unwrap_or_default().into_iter();
     let category = paths.next();
-    let tags = text(Field::Tags).map(|text| text.split([',', '|', ';']).map(tidy).collect::<Vec<_>>());
+    let separates = |c: char| matches!(c, ',' | '|' | ';');
+    let tags =
+        text(Field::Tags).map(|text| parts(text, separates).into_iter().map(unescaped).collect::<Vec<_>>());
     let others: Vec<String> = paths.filter_map(|mut path| path.pop()).collect();
     let tags = match (tags, others.is_empty()) {
         (None, true) => None,

@@ -1,6 +1,8 @@
 //! Google Analytics 4, as it exports events to BigQuery: one JSON object an event with `event_params[]` of typed values and
 //! `items[]`, numbers as numbers or as strings. `purchase` and `refund` have a line for each item.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use tidings_core::base::Timestamp;
 use tidings_core::event::EventKind;
@@ -48,10 +50,24 @@ pub fn translate(record: &Map<String, Value>) -> Result<Translation, String> {
         row.set(Field::Query, parameter(record, "search_term").ok_or("a search without search_term")?);
         return Ok(Translation::Rows(vec![row]));
     }
-    let is_money = matches!(kind, EventKind::Purchase | EventKind::Return | EventKind::AddToCart);
-    let rows: Vec<Translated> =
-        objects(record, "items").map(|line| common(item(line, currency.as_deref(), is_money))).collect();
+    let mut rows: Vec<Translated> =
+        objects(record, "items").map(|line| common(item(line, currency.as_deref(), kind))).collect();
+    if let Some(transaction) = transaction.as_ref().filter(|_| kind == EventKind::Purchase) {
+        name_lines(&mut rows, transaction);
+    }
     if rows.is_empty() { Err(format!("{event} names no items")) } else { Ok(Translation::Rows(rows)) }
+}
+
+/// Gives the lines of a purchase ids of their own: a page that is loaded again reports its transaction again.
+fn name_lines(rows: &mut [Translated], transaction: &str) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for row in rows {
+        let item = row.fields.get(&Field::ItemId).cloned().unwrap_or_default();
+        let times = seen.entry(item.clone()).or_default();
+        let again = if *times == 0 { String::new() } else { format!("/{times}") };
+        *times += 1;
+        row.set(Field::EventId, format!("{transaction}/{item}{again}"));
+    }
 }
 
 /// The value of a parameter, whichever type it has.
@@ -64,8 +80,10 @@ fn parameter(record: &Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-/// Item that a line is about. Its price is that in the currency of the event, else that in US dollars.
-fn item(line: &Map<String, Value>, currency: Option<&str>, is_money: bool) -> Translated {
+/// Item that a line is about. Its price is that in the currency of the event, else that in US dollars; without either the money of
+/// the whole line counts.
+fn item(line: &Map<String, Value>, currency: Option<&str>, kind: EventKind) -> Translated {
+    let is_money = matches!(kind, EventKind::Purchase | EventKind::Return | EventKind::AddToCart);
     let mut row = Translated::default();
     row.set(Field::ItemId, first(line, &["item_id"]).unwrap_or_default());
     row.set_json(Field::Title, line.get("item_name"));
@@ -84,11 +102,29 @@ fn item(line: &Map<String, Value>, currency: Option<&str>, is_money: bool) -> Tr
         if is_money {
             row.set(Field::UnitPrice, price);
         }
+    } else if let Some((value, currency)) = revenue(line, currency, kind) {
+        row.set(Field::Value, value);
+        row.set(Field::Currency, currency);
     }
     if is_money {
         row.set_json(Field::Quantity, line.get("quantity"));
     }
     row
+}
+
+/// Money of a whole line that names no price, and its currency.
+fn revenue(line: &Map<String, Value>, currency: Option<&str>, kind: EventKind) -> Option<(String, String)> {
+    let (own, in_usd) = match kind {
+        EventKind::Purchase => (["item_revenue", "item_revenue"], "item_revenue_in_usd"),
+        EventKind::Return => (["item_refund", "item_revenue"], "item_refund_in_usd"),
+        _ => return None,
+    };
+    let own = first(line, &own);
+    match (own, currency, scalar(line.get(in_usd))) {
+        (Some(own), Some(currency), _) => Some((own, currency.to_owned())),
+        (_, _, Some(in_usd)) => Some((in_usd, "USD".to_owned())),
+        (own, ..) => Some((own?, String::new())),
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +179,57 @@ mod tests {
         );
         let Some(Entry::Event(first)) = entries.get(1) else { panic!("{entries:?}") };
         assert_eq!(first.occurred_at.to_string(), "2021-01-31T05:05:10.766593Z");
+    }
+
+    #[test]
+    fn a_transaction_that_is_reported_twice_is_one_purchase() {
+        let purchase = |at: i64| {
+            json!({
+                "event_timestamp": at, "event_name": "purchase", "user_pseudo_id": "1.2",
+                "ecommerce": {"transaction_id": "T1"},
+                "items": [{"item_id": "A", "price": 5}, {"item_id": "A", "price": 6}, {"item_id": "B", "price": 7}],
+            })
+        };
+        let keys = |at: i64| {
+            let mut records = RecordReader::new(RecordOptions::default());
+            let entries: Vec<Entry> =
+                rows(purchase(at)).iter().flat_map(|row| row.entries(&mut records).unwrap()).collect();
+            let events = entries.into_iter().filter_map(|entry| match entry {
+                Entry::Event(event) => Some(event),
+                _ => None,
+            });
+            events.map(|event| records.new_event(event).key).collect::<Vec<_>>()
+        };
+        let first = keys(1_612_069_510_766_593);
+        assert_eq!(first, keys(1_612_069_570_766_593));
+        assert!(first[0] != first[1] && first[1] != first[2], "two lines of one item are two");
+    }
+
+    #[test]
+    fn a_line_without_a_price_has_the_revenue_of_its_item() {
+        let value = |name: &str, line: Value| {
+            let record = json!({
+                "event_timestamp": 1_612_069_510_766_593_i64, "event_name": name, "user_pseudo_id": "1.2",
+                "event_params": [{"key": "currency", "value": {"string_value": "EUR"}}], "items": [line],
+            });
+            let mut records = RecordReader::new(RecordOptions::default());
+            match rows(record)[0].entries(&mut records).unwrap().pop() {
+                Some(Entry::Event(event)) => (event.value, event.currency),
+                other => panic!("{other:?}"),
+            }
+        };
+        let euros = |value: f64| (Some(value), Some("EUR".to_owned()));
+        assert_eq!(
+            value("purchase", json!({"item_id": "A", "quantity": 2, "item_revenue": 28.0})),
+            euros(28.0)
+        );
+        assert_eq!(value("refund", json!({"item_id": "A", "quantity": 2, "item_refund": 14})), euros(14.0));
+        let in_usd = value("purchase", json!({"item_id": "A", "item_revenue_in_usd": 31.5}));
+        assert_eq!(in_usd, (Some(31.5), Some("USD".to_owned())));
+        assert_eq!(
+            value("purchase", json!({"item_id": "A", "price": 5, "quantity": 2, "item_revenue": 9})),
+            euros(10.0)
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Segment: `track` calls of its e-commerce specification (version 2, and the names of version 1), one JSON object each, as its S3
-//! archive, its webhooks and RudderStack write them. `Order Completed` and `Order Refunded` have a line for each of `products[]`.
+//! archive, its webhooks and RudderStack write them. `Order Completed`, `Order Cancelled` and `Order Refunded` have a line for each of
+//! `products[]`; a return that names only its order is one of all its lines ([`Orders`]).
 
-use serde_json::{Map, Value};
+use std::collections::{HashMap, VecDeque};
+
+use serde_json::{Map, Value, json};
 use tidings_core::event::EventKind;
 
 use super::translated::{Translated, Translation, first, object, objects, scalar};
@@ -18,12 +21,101 @@ fn kind(event: &str) -> Option<EventKind> {
         "productaddedtowishlist" => EventKind::Like,
         "productreviewed" => EventKind::Rate,
         "ordercompleted" | "completedorder" => EventKind::Purchase,
-        "orderrefunded" | "refundedorder" => EventKind::Return,
+        "orderrefunded" | "refundedorder" | "ordercancelled" | "ordercanceled" | "cancelledorder" => {
+            EventKind::Return
+        }
         _ => return None,
     })
 }
 
-/// Rows of one call; the error says what is missing.
+/// Orders that are remembered, the latest ones: some 60 MB.
+const MOST_ORDERS: usize = 200_000;
+
+/// An order as far as a return of it needs it.
+#[derive(Clone, Debug)]
+struct Order {
+    user: String,
+    /// Item, price of a unit, quantity and currency of each line; empty once they went back.
+    lines: Vec<[String; 4]>,
+}
+
+/// Reads calls in their order, and knows the orders among them, so that a return may name an order instead of products.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    orders: HashMap<String, Order>,
+    /// Their ids, the oldest first.
+    ids: VecDeque<String>,
+    /// Orders that went back as a whole, since the return named no products.
+    pub taken_back: u64,
+}
+
+impl Orders {
+    /// Rows of one call; the error says what is missing.
+    pub fn translate(&mut self, record: &Map<String, Value>) -> Result<Translation, String> {
+        let properties = object(record, "properties");
+        let order = properties.and_then(|properties| first(properties, &ORDER_ID));
+        let Some(order) = order else { return translate(record) };
+        let event = first(record, &["event"]).unwrap_or_default();
+        let products = properties.map_or(0, |properties| objects(properties, "products").count());
+        match kind(&squeeze(&event)) {
+            Some(EventKind::Return) if products == 0 => self.whole(record, &event, &order),
+            Some(EventKind::Purchase) => {
+                let translation = translate(record)?;
+                if let Translation::Rows(rows) = &translation {
+                    self.remember(order, rows);
+                }
+                Ok(translation)
+            }
+            _ => translate(record),
+        }
+    }
+
+    fn remember(&mut self, id: String, rows: &[Translated]) {
+        let text = |row: &Translated, field: Field| row.fields.get(&field).cloned().unwrap_or_default();
+        let line = |row: &Translated| {
+            [Field::ItemId, Field::UnitPrice, Field::Quantity, Field::Currency].map(|field| text(row, field))
+        };
+        let user = rows.first().map(|row| text(row, Field::UserId)).unwrap_or_default();
+        let order = Order { user, lines: rows.iter().map(line).collect() };
+        if self.orders.insert(id.clone(), order).is_none() {
+            self.ids.push_back(id);
+        }
+        if self.ids.len() > MOST_ORDERS
+            && let Some(oldest) = self.ids.pop_front()
+        {
+            self.orders.remove(&oldest);
+        }
+    }
+
+    /// Rows of a return that names its order only.
+    fn whole(&mut self, record: &Map<String, Value>, event: &str, id: &str) -> Result<Translation, String> {
+        let unknown =
+            || format!("{event} names no products, and its order {id:?} is not among the records before it");
+        let order = self.orders.get_mut(id).ok_or_else(unknown)?;
+        let lines = std::mem::take(&mut order.lines);
+        if lines.is_empty() {
+            return Ok(Translation::Unused(format!("{event} of an order that had gone back")));
+        }
+        let product = |[item, price, quantity, currency]: [String; 4]| json!({"product_id": item, "price": price, "quantity": quantity, "currency": currency});
+        let mut whole = record.clone();
+        if let Some(properties) = whole.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.insert("products".to_owned(), lines.into_iter().map(product).collect());
+        }
+        let mut translation = translate(&whole)?;
+        if let Translation::Rows(rows) = &mut translation {
+            self.taken_back += 1;
+            for row in rows.iter_mut().filter(|row| !row.fields.contains_key(&Field::UserId)) {
+                row.set(Field::UserId, &order.user);
+            }
+        }
+        Ok(translation)
+    }
+}
+
+/// Names of the id of an order.
+const ORDER_ID: [&str; 2] = ["order_id", "orderId"];
+
+/// Rows of one call by itself; the error says what is missing.
 pub fn translate(record: &Map<String, Value>) -> Result<Translation, String> {
     let call = first(record, &["type"]).unwrap_or_else(|| "track".to_owned());
     let event = first(record, &["event"]).unwrap_or_default();
@@ -131,6 +223,43 @@ mod tests {
             (Some("Watch"), Some(9.5), Some("EUR"))
         );
         assert_eq!(item.attributes.as_ref().unwrap()["brand"], "Tide");
+    }
+
+    #[test]
+    fn a_return_that_names_only_its_order_takes_all_of_it_back_once() {
+        let mut orders = Orders::default();
+        let mut call = |event: &str, properties: Value| {
+            let record = json!({"type": "track", "event": event, "messageId": "m", "userId": "ann",
+                "timestamp": "2026-01-31T12:00:00Z", "properties": properties});
+            orders.translate(record.as_object().unwrap())
+        };
+        let order = json!({"order_id": "o-1", "currency": "EUR", "products": [
+            {"product_id": "A1", "price": 9.5, "quantity": 2}, {"product_id": 7, "price": 6, "quantity": 1}]});
+        let alone = json!({"order_id": "o-1"});
+        let early = call("Order Cancelled", alone.clone()).unwrap_err();
+        assert!(early.contains("\"o-1\"") && early.contains("before it"), "{early}");
+        call("Order Completed", order).unwrap();
+        let Translation::Rows(rows) = call("Order Refunded", alone.clone()).unwrap() else { panic!() };
+        let mut records = RecordReader::new(RecordOptions::default());
+        let entries = rows.iter().flat_map(|row| row.entries(&mut records).unwrap());
+        let events: Vec<_> = entries
+            .filter_map(|entry| match entry {
+                Entry::Event(event) => Some((
+                    event.kind,
+                    event.item.unwrap().to_string(),
+                    event.value,
+                    event.quantity,
+                    event.basket.unwrap().to_string(),
+                )),
+                _ => None,
+            })
+            .collect();
+        let back = |item: &str, value, quantity| {
+            (EventKind::Return, item.to_owned(), Some(value), quantity, "o-1".to_owned())
+        };
+        assert_eq!(events, [back("A1", 19.0, 2.0), back("7", 6.0, 1.0)]);
+        assert!(matches!(call("Order Cancelled", alone), Ok(Translation::Unused(_))));
+        assert_eq!(orders.taken_back, 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Orders as Shopify's admin exports them: a line for each line item; what is said of the order as a whole stands in its first
-//! line only. A customer is known by e-mail address, else by telephone number; an item by its SKU, else by its name.
+//! line only. A customer is known by e-mail address, else by telephone number; an item by its SKU, else by its name. An order that was
+//! refunded was bought and went back; one that is pending, expired or voided was not bought.
 
 use super::translated::{Translated, Translation, known};
 use crate::mapping::Field;
@@ -33,7 +34,12 @@ impl Orders {
             }
         }
         let [email, phone, created, currency, status, cancelled] = &self.order;
-        if !cancelled.is_empty() || status == "voided" {
+        let status = status.to_lowercase();
+        let is_refunded = status == "refunded";
+        if matches!(status.as_str(), "pending" | "expired" | "voided") {
+            return Ok(Translation::Unused(format!("{status} order")));
+        }
+        if !cancelled.is_empty() && !is_refunded {
             return Ok(Translation::Unused("cancelled order".to_owned()));
         }
         let mut row = Translated::default();
@@ -48,7 +54,14 @@ impl Orders {
         row.set(Field::Quantity, get("Lineitem quantity"));
         row.set(Field::UnitPrice, get("Lineitem price"));
         row.attribute("vendor", Some(get("Vendor")));
-        Ok(Translation::Rows(vec![row]))
+        if !is_refunded {
+            return Ok(Translation::Rows(vec![row]));
+        }
+        // A file says when an order was cancelled, not when its money went back.
+        let mut back = row.clone();
+        back.set(Field::Kind, "return");
+        back.set(Field::OccurredAt, moment(if cancelled.is_empty() { created } else { cancelled }));
+        Ok(Translation::Rows(vec![row, back]))
     }
 }
 
@@ -61,6 +74,44 @@ fn moment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_refunded_went_back_and_what_was_never_paid_was_not_bought() {
+        let rows = |status: &'static str, cancelled: &'static str| {
+            let get = |name: &str| match name {
+                "Name" => "#1",
+                "Email" => "ann@shop.example",
+                "Created at" => "2023-05-01 10:20:30 +0100",
+                "Financial Status" => status,
+                "Cancelled at" => cancelled,
+                "Lineitem name" => "Mug",
+                "Lineitem quantity" => "1",
+                "Lineitem price" => "9.50",
+                _ => "",
+            };
+            Orders::default().translate(get).unwrap()
+        };
+        for (status, cancelled, returned) in [
+            ("refunded", "", "2023-05-01T09:20:30Z"),
+            ("Refunded", "2023-05-03 10:20:30 +0100", "2023-05-03T09:20:30Z"),
+        ] {
+            let Translation::Rows(rows) = rows(status, cancelled) else { panic!() };
+            let field = |row: usize, field: Field| rows[row].fields[&field].clone();
+            assert_eq!((field(0, Field::Kind), field(1, Field::Kind)), ("purchase".into(), "return".into()));
+            assert_eq!(field(0, Field::OccurredAt), "2023-05-01T09:20:30Z");
+            assert_eq!(
+                (field(1, Field::OccurredAt), field(1, Field::BasketId)),
+                (returned.into(), "#1".into())
+            );
+        }
+        for status in ["pending", "expired", "voided"] {
+            assert_eq!(rows(status, ""), Translation::Unused(format!("{status} order")));
+        }
+        assert_eq!(rows("paid", "2023-05-03 10:20:30 +0100"), Translation::Unused("cancelled order".into()));
+        for status in ["paid", "partially_refunded", "authorized", ""] {
+            assert!(matches!(rows(status, ""), Translation::Rows(rows) if rows.len() == 1), "{status}");
+        }
+    }
 
     #[test]
     fn the_lines_of_an_order_share_what_its_first_one_says() {
