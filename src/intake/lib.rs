@@ -5,6 +5,7 @@
 
 pub mod categories;
 pub mod conditions;
+pub mod currencies;
 pub mod dates;
 pub mod fields;
 pub mod lists;

@@ -3,6 +3,7 @@
 
 use tidings_core::catalogue::{NewItem, Translation};
 
+use super::currencies;
 use super::fields::tidy;
 use super::forms::Forms;
 use super::lists::{categories, first_address};
@@ -14,13 +15,6 @@ const LANGUAGES: &str = "aa ab ae af ak am an ar av ay az ba be bg bh bi bm bn b
     km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt na nb nd ne ng nl nn nr nv ny oc oj om os pa \
     pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug \
     uk ur uz ve vi vo wa wo xh yi yo za zh zu";
-/// Codes that a name may end in behind `_`: ISO 4217, money in use.
-const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF \
-    CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD \
-    IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR \
-    MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC \
-    SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
-
 /// Meaning of such a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalColumn {
@@ -50,7 +44,7 @@ impl LocalColumn {
             Field::Price => {
                 let code = place.to_ascii_uppercase();
                 let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
-                (is_code && (is_explicit || knows(CURRENCIES, &code))).then_some(Self::Price(code))
+                (is_code && (is_explicit || currencies::is_in_use(&code))).then_some(Self::Price(code))
             }
             _ => language(place, is_explicit).map(|tag| Self::Words(field, tag)),
         }

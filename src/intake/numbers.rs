@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::currencies;
+
 /// Mark between units and decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecimalMark {
@@ -129,7 +131,7 @@ fn strip_currency(text: &str) -> Option<(&str, Option<[u8; 3]>)> {
     }
     let code = |code: &str| {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
-        code.iter().all(u8::is_ascii_uppercase).then_some(code)
+        std::str::from_utf8(&code).is_ok_and(currencies::is_known).then_some(code)
     };
     if let Some((head, rest)) = text.split_at_checked(3)
         && let Some(code) = code(head)

@@ -9,6 +9,7 @@ use tidings_core::catalogue::NewItem;
 use tidings_core::event::wire::hash_id;
 use tidings_core::event::{EventKind, NewEvent, OwnKinds, RawEvent};
 
+use super::currencies;
 use super::dates::TimeReader;
 use super::fields::{id, kind, tidy};
 use super::forms::Forms;
@@ -143,7 +144,9 @@ pub fn event(
         return Err(format!("a {} names its item, item_id is missing", kind.name()));
     }
     let query = query(text(Field::Query), kind)?;
-    let quantity = number(Field::Quantity)?.unwrap_or(1.0);
+    let stated = number(Field::Quantity)?.unwrap_or(1.0);
+    // What goes back is written with a minus by some, and by others without.
+    let quantity = if kind == EventKind::Return { stated.abs() } else { stated };
     let dwell_ms = number(Field::DwellMs)?;
     if dwell_ms.is_some_and(|dwell| dwell < 0.0) {
         return Err("dwell_ms is negative".into());
@@ -202,7 +205,8 @@ fn money(
         Some(value) => Some(value),
         None => of_unit.map(|unit| Amount { number: unit.number * quantity, ..unit }),
     };
-    Ok((paid.map(|paid| paid.number), paid.and_then(|paid| paid.currency().map(str::to_owned))))
+    let number = |paid: &Amount| if kind == EventKind::Return { paid.number.abs() } else { paid.number };
+    Ok((paid.as_ref().map(number), paid.and_then(|paid| paid.currency().map(str::to_owned))))
 }
 
 fn query(text: Option<&str>, kind: EventKind) -> Result<Option<String>, String> {
@@ -257,10 +261,20 @@ fn key(event: &NewEvent, event_id: Option<&str>) -> EventKey {
 
 fn currency(text: &str) -> Result<String, String> {
     let code = text.to_uppercase();
-    if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+    if currencies::is_known(&code) {
         Ok(code)
     } else {
         Err(format!("currency is not an ISO 4217 code such as EUR: {text:?}"))
+    }
+}
+
+/// A number of pieces; what has decimals or is beyond the range is refused rather than cut.
+fn whole(stock: f64) -> Result<i32, String> {
+    let is_whole = stock.fract() == 0.0 && (0.0..=f64::from(i32::MAX)).contains(&stock);
+    if is_whole {
+        Ok(stock as i32)
+    } else {
+        Err(format!("stock is no whole number from 0 to {}: {stock}", i32::MAX))
     }
 }
 
@@ -307,7 +321,7 @@ pub fn item(row: &Row, forms: &Forms, exact: &[Field]) -> Result<Option<NewItem>
         tags,
         price: price.map(|price| price.number),
         currency,
-        stock: amount(Field::Stock)?.map(|stock| stock.number as i32),
+        stock: amount(Field::Stock)?.map(|stock| whole(stock.number)).transpose()?,
         url: text(Field::Url).map(str::to_owned),
         image_url: text(Field::ImageUrl).map(|text| first_address(text).to_owned()),
         embedding: text(Field::Embedding).map(vector).transpose()?,

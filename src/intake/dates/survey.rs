@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::form::{DateForm, EpochUnit, compact, evident, serial, short, year_first};
 use super::named;
-use super::scan::groups;
+use super::scan::{Groups, groups};
 
 /// A value and the line it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,19 @@ pub enum DateFormError {
         column: String,
         /// One that both readings take for different days.
         sample: Sample,
+    },
+    /// Every value can be read with its year of two digits first, and the other reading is no likelier.
+    #[error(
+        "the dates of column {column:?} can be read with the year first or last (e.g. {sample}): say which with \
+         --date-format \"{pattern}\", --date-format day-first or --date-format month-first"
+    )]
+    ShortYears {
+        /// The column.
+        column: String,
+        /// One of them.
+        sample: Sample,
+        /// The pattern that has the year first.
+        pattern: String,
     },
     /// Numbers that are days to a spreadsheet, and would all be seconds of the first of January 1970.
     #[error(
@@ -72,6 +85,8 @@ pub struct DateSurvey {
     day_first: Option<Sample>,
     month_first: Option<Sample>,
     either: Option<Sample>,
+    /// Of those, with years of two digits that may as well stand first.
+    years: ShortYears,
     /// Of those, with dots: they have the day first unless one says otherwise.
     dotted: u64,
     /// A number that is a date to a spreadsheet, and that date.
@@ -80,6 +95,40 @@ pub struct DateSurvey {
     other_numbers: u64,
     /// The rows of an invoice share theirs.
     last: String,
+}
+
+/// Tally of dates such as `24/01/15`, whose year may be the first number or the last. A year takes few values and a day many: where
+/// the first numbers vary more than the last ones, the year is the last.
+#[derive(Clone, Debug, Default)]
+struct ShortYears {
+    /// Dates that can have their year first.
+    possible: u64,
+    /// First numbers seen, a bit each.
+    first: u128,
+    /// Last numbers seen.
+    last: u128,
+    sample: Option<(Sample, char)>,
+}
+
+impl ShortYears {
+    fn note(&mut self, groups: &Groups, line: u64, text: &str) {
+        let [(first, 2), (month, 2), (last, 2)] = groups.numbers else { return };
+        // Dots between short numbers begin with the day.
+        if groups.separator == '.' || !(1..=12).contains(&month) || !(1..=31).contains(&last) {
+            return;
+        }
+        self.possible += 1;
+        self.first |= 1 << first;
+        self.last |= 1 << last;
+        self.sample.get_or_insert_with(|| (Sample { line, text: text.to_owned() }, groups.separator));
+    }
+
+    /// A date of which the year may be the first number, and the pattern that reads it so; `dates` is how many there are.
+    fn doubt(&self, dates: u64) -> Option<(Sample, String)> {
+        let (sample, separator) = self.sample.as_ref()?;
+        let is_open = self.possible == dates && self.first.count_ones() <= self.last.count_ones();
+        is_open.then(|| (sample.clone(), format!("%y{separator}%m{separator}%d")))
+    }
 }
 
 impl DateSurvey {
@@ -93,7 +142,11 @@ impl DateSurvey {
         self.last.push_str(text);
         let is_short = |numbers: [(i16, usize); 3]| numbers.iter().take(2).all(|(_, n)| *n <= 2);
         if let Some((groups, _)) = groups(text).filter(|(groups, _)| is_short(groups.numbers)) {
+            let before = self.short;
             self.note_short(line, text, groups.separator == '.');
+            if self.short > before {
+                self.years.note(&groups, line, text);
+            }
             return;
         }
         if let Some(date) = serial(text) {
@@ -149,6 +202,10 @@ impl DateSurvey {
             return Ok(most.map_or(DateForm::Evident, |(form, _)| form.clone()));
         }
         let column = column.to_owned();
+        let has_day_first = self.month_first.is_none() && (self.day_first.is_some() || self.either.is_none());
+        if has_day_first && let Some((sample, pattern)) = self.years.doubt(self.short) {
+            return Err(DateFormError::ShortYears { column, sample, pattern });
+        }
         match (self.day_first, self.month_first, self.either) {
             (Some(day_first), Some(month_first), _) => {
                 Err(DateFormError::Contradiction { column, day_first, month_first })

@@ -108,6 +108,20 @@ fn what_can_be_read_in_two_ways_is_refused_with_the_cure() {
 }
 
 #[test]
+fn years_of_two_digits_that_may_stand_first_are_asked_for() {
+    let error = survey(&["24/01/15", "24/02/20", "24/03/25"]).unwrap_err().to_string();
+    assert!(error.contains("--date-format \"%y/%m/%d\"") && error.contains("day-first"), "{error}");
+    assert!(survey(&["24-12-12"]).unwrap_err().to_string().contains("%y-%m-%d"));
+    let form: DateForm = "%y/%m/%d".parse().unwrap();
+    let read = form.read("24/01/15", &TimeZone::UTC).unwrap();
+    assert_eq!(read.to_string(), "2024-01-15T00:00:00Z");
+    // The days are those that vary.
+    assert_eq!(survey(&["15/01/24", "20/02/24", "25/03/24"]), Ok(DateForm::DayFirst));
+    assert_eq!(survey(&["24/01/15", "24/02/20", "25/03/39"]), Ok(DateForm::DayFirst), "no month has 39 days");
+    assert_eq!(survey(&["24.01.15"]), Ok(DateForm::DayFirst));
+}
+
+#[test]
 fn a_value_of_another_form_is_not_read_by_chance() {
     let read_as = read(&["2010-12-01", "2010-12-02", "12/1/2010", "soon", "1291197180"]);
     assert_eq!(read_as.iter().filter(|moment| moment.is_some()).count(), 2);

@@ -110,6 +110,51 @@ fn each_row_keeps_its_own_currency() {
 }
 
 #[test]
+fn what_goes_back_is_written_with_a_minus_or_without() {
+    for pairs in [
+        vec![(Field::Value, "-19.90"), (Field::Quantity, "2")],
+        vec![(Field::Value, "(19.90)"), (Field::Quantity, "-2")],
+        vec![(Field::UnitPrice, "9.95"), (Field::Quantity, "-2")],
+        vec![(Field::UnitPrice, "-9.95"), (Field::Quantity, "2")],
+    ] {
+        let mut row = pairs;
+        row.extend([(Field::Kind, "refund"), (Field::UserId, "1"), (Field::ItemId, "2")]);
+        row.push((Field::OccurredAt, "2020-01-01"));
+        let event = read(&row).unwrap();
+        assert_eq!(
+            (event.kind, event.value, event.quantity),
+            (EventKind::Return, Some(19.9), 2.0),
+            "{row:?}"
+        );
+    }
+    // Of a purchase it remains what it is: impossible.
+    assert_eq!(purchase(&[(Field::Value, "-5")]).unwrap().value, Some(-5.0));
+}
+
+#[test]
+fn a_currency_that_does_not_exist_is_refused() {
+    for pairs in [vec![(Field::Value, "19.90 XYZ")], vec![(Field::Value, "19.90"), (Field::Currency, "XYZ")]]
+    {
+        let error = purchase(&pairs).unwrap_err();
+        assert!(error.contains("XYZ"), "{error}");
+    }
+    assert_eq!(purchase(&[(Field::Value, "19.90 DEM")]).unwrap().currency.as_deref(), Some("DEM"));
+}
+
+#[test]
+fn a_stock_that_is_no_whole_number_of_the_range_is_refused() {
+    let stock = |text| {
+        let row = Row::from([(Field::ItemId, "A1"), (Field::Stock, text)]);
+        super::item(&row, &forms(), &[]).map(|item| item.unwrap().stock)
+    };
+    assert_eq!((stock("3"), stock("3.0"), stock("0")), (Ok(Some(3)), Ok(Some(3)), Ok(Some(0))));
+    for text in ["3.7", "99999999999", "-1"] {
+        let error = stock(text).unwrap_err();
+        assert!(error.contains("stock") && error.contains("2147483647"), "{error}");
+    }
+}
+
+#[test]
 fn ratings_of_another_scale_become_stars() {
     let rules = RowRules {
         default_kind: Some(EventKind::Rate),
