@@ -11,7 +11,8 @@ use super::database::{self, Selection};
 use super::format::Format;
 use super::options::{CatalogueMode, ImportOptions};
 use super::table::Quotation;
-use tidings_core::base::Timestamp;
+use tidings_core::base::{Timestamp, nearest};
+use tidings_core::event::EventKind;
 use tidings_intake::fields::kind;
 use tidings_intake::{Condition, DateForm, DecimalMark, Missing, OccurredAt, RecordOptions, StatedForms};
 
@@ -122,9 +123,7 @@ impl ImportArgs {
     /// Checks what was typed.
     pub fn into_request(self) -> anyhow::Result<ImportRequest> {
         let time_zone = match &self.time_zone {
-            Some(name) => {
-                Some(TimeZone::get(name).with_context(|| format!("--time-zone: there is no zone {name:?}"))?)
-            }
+            Some(name) => Some(TimeZone::get(name).with_context(|| no_zone(name))?),
             None => None,
         };
         let (format, files) = self.first.clone().with(self.files.clone());
@@ -148,7 +147,7 @@ impl ImportArgs {
         };
         let options = ImportOptions {
             selection,
-            records: self.records()?,
+            records: self.records(time_zone.as_ref().unwrap_or(&TimeZone::UTC))?,
             delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
             quotation: if self.no_quotes { Quotation::None } else { Quotation::Marks },
             encoding,
@@ -175,9 +174,14 @@ impl ImportArgs {
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    fn records(&self) -> anyhow::Result<RecordOptions> {
+    fn records(&self, zone: &TimeZone) -> anyhow::Result<RecordOptions> {
         let default_kind = match &self.kind {
-            Some(name) => Some(kind(name).with_context(|| format!("--kind: there is no kind {name:?}"))?),
+            Some(name) => Some(kind(name).with_context(|| {
+                format!(
+                    "--kind: there is no kind {name:?}{}",
+                    meant(name, EventKind::ALL.map(EventKind::name))
+                )
+            })?),
             None => None,
         };
         let dates = match (&self.date_format, self.day_first) {
@@ -197,7 +201,7 @@ impl ImportArgs {
             default_kind,
             forms: StatedForms { dates, decimal, missing: Missing::new(self.nulls.clone(), self.null_only) },
             scale: self.scale.as_deref().map(str::parse).transpose().context("--scale")?.unwrap_or_default(),
-            occurred_at: self.occurred_at.as_deref().map(occurred_at).transpose()?,
+            occurred_at: self.occurred_at.as_deref().map(|text| occurred_at(text, zone)).transpose()?,
             conditions: conditions.context("--where")?,
             ..RecordOptions::default()
         })
@@ -212,13 +216,30 @@ fn delimiter(text: &str) -> anyhow::Result<u8> {
     }
 }
 
-fn occurred_at(text: &str) -> anyhow::Result<OccurredAt> {
+/// Words for the nearest of the names, or for all of them.
+fn meant<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match nearest(name, names.iter().copied()) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => format!("; there are {}", names.join(", ")),
+    }
+}
+
+fn no_zone(name: &str) -> String {
+    let zones: Vec<String> = jiff::tz::db().available().map(|zone| zone.as_str().to_owned()).collect();
+    let near = nearest(name, zones.iter().map(String::as_str));
+    let near =
+        near.map_or_else(|| "; e.g. Europe/Berlin".to_owned(), |near| format!("; did you mean {near}?"));
+    format!("--time-zone: there is no zone {name:?}{near}")
+}
+
+fn occurred_at(text: &str, zone: &TimeZone) -> anyhow::Result<OccurredAt> {
     // Any moment would do; that it is always the same makes a second run find what the first one stored.
     let first = Timestamp::from_seconds(946_684_800);
     if text == "order" {
         return Ok(OccurredAt::Order(first));
     }
-    match DateForm::Evident.read(text, &TimeZone::UTC) {
+    match DateForm::Evident.read(text, zone) {
         Some(moment) => Ok(OccurredAt::Fixed(moment)),
         None => bail!("--occurred-at: must be a time such as 2026-01-31T12:00:00Z, or order, is {text:?}"),
     }
@@ -256,7 +277,6 @@ fn first(text: &str) -> anyhow::Result<First> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use tidings_core::event::EventKind;
 
     #[derive(Parser)]
     struct Cli {
@@ -289,7 +309,10 @@ mod tests {
         assert_eq!((options.catalogue, options.max_refused), (Some(CatalogueMode::Fill), 0.025));
         assert!(matches!(options.records.occurred_at, Some(OccurredAt::Order(_))));
         let fixed = parse("csv a --occurred-at 2026-01-31").unwrap().options.records.occurred_at;
-        assert_eq!(fixed, Some(OccurredAt::Fixed(Timestamp::parse("2026-01-31T00:00:00Z").unwrap())));
+        let at = |text| Some(OccurredAt::Fixed(Timestamp::parse(text).unwrap()));
+        assert_eq!(fixed, at("2026-01-31T00:00:00Z"));
+        let line = "csv a --occurred-at 2026-06-01T10:00 --time-zone Europe/Berlin";
+        assert_eq!(parse(line).unwrap().options.records.occurred_at, at("2026-06-01T08:00:00Z"));
     }
 
     #[test]
@@ -314,6 +337,10 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (line, says) in [
             ("csv a --kind dance", "dance"),
+            ("csv a --kind purchse", "did you mean purchase?"),
+            ("cvs a", "did you mean csv?"),
+            ("csv a --map usr_id=x", "did you mean user_id?"),
+            ("csv a --time-zone Europe/Berln", "did you mean Europe/Berlin?"),
             ("csv a --delimiter ab", "delimiter"),
             ("csv a --time-zone Mars/Base", "Mars/Base"),
             ("csv a --map who=x", "who"),

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 
 use super::produced::Shape;
+use tidings_core::base::nearest;
 
 /// Layouts that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,7 +76,10 @@ impl FromStr for Format {
     fn from_str(text: &str) -> anyhow::Result<Self> {
         <Self as ValueEnum>::from_str(text, true).map_err(|_| {
             let names: Vec<&str> = Self::value_variants().iter().map(|format| format.name()).collect();
-            anyhow!("there is no format {text:?}; there are {}", names.join(", "))
+            match nearest(text, names.iter().copied()) {
+                Some(near) => anyhow!("there is no format {text:?}; did you mean {near}?"),
+                None => anyhow!("there is no format {text:?}; there are {}", names.join(", ")),
+            }
         })
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::fields::squeeze;
+use tidings_core::base::unknown_field;
 
 /// Meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,7 +170,7 @@ pub enum MappingError {
     #[error("{0:?} is not of the form field=column, e.g. user_id=customer")]
     NoPair(String),
     /// A name that is none of the fields.
-    #[error("there is no field {0:?}; there are {names}", names = Field::ALL.map(Field::name).join(", "))]
+    #[error("{}", unknown_field(.0, Field::ALL.map(Field::name)))]
     UnknownField(String),
     /// Nothing behind the equals sign.
     #[error("{0}= names no column")]
@@ -333,6 +334,7 @@ mod tests {
         for (text, says) in [
             ("user_id", "field=column"),
             ("who=customer", "user_id"),
+            ("usr_id=customer", "did you mean user_id?"),
             ("user_id=", "names no column"),
             ("user_id=a,user_id=b", "twice"),
         ] {
