@@ -163,6 +163,7 @@ fn an_import_starts_with_its_entry_and_its_report_is_stored_with_that_of_its_end
     allow(&database);
     let (done, text) = tidings(&database, &import);
     assert!(done, "{text}");
+    assert!(text.contains("a server works on this database"), "{text}");
     assert_eq!(counts(), [2, 1]);
     assert_eq!(stages(&mut http, "import"), ["started", "failed", "started", "succeeded"]);
     assert!(verify(&database).0);

@@ -9,7 +9,11 @@ use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
 use tidings_core::config::Config;
 use tidings_import::ImportArgs;
-use tidings_store::event_kinds;
+use tidings_store::{event_kinds, lease};
+
+/// Remark on an import into a database that a server works on.
+const BESIDE_A_SERVER: &str = "a server works on this database: it sees imported items from its next training on (POST /admin/retrain \
+    starts one) and imported events of users that it has loaded once it loads them again; a restart does both";
 
 /// Names of files for a record; of a database, whose URL may hold a password, its kind.
 fn named(files: &[std::path::PathBuf]) -> String {
@@ -36,7 +40,11 @@ pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
         let store = &database.store;
         let entry = started(store, "import", &named(&request.files))?;
         let taken = tidings_import::take(Some(store), prepared, &request.options, Some(&entry));
-        taken.map_err(|error| failed(store, &entry, error))?
+        let mut taken = taken.map_err(|error| failed(store, &entry, error))?;
+        if store.run_blocking(lease::held_since)?.is_some() {
+            taken.notes.push(BESIDE_A_SERVER.to_owned());
+        }
+        taken
     };
     say(&summary.to_string())?;
     match summary.complaint(request.options.max_refused) {

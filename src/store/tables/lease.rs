@@ -59,13 +59,7 @@ impl Lease {
         if lock(&mut connection)? {
             return Ok(Attempt::Taken(Self { connection, store: store.clone(), holder: Uuid::now_v7() }));
         }
-        let since = sql::<Timestamptz>(
-            "SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-             WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'tidings lease' \
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        )
-        .load::<PgTimestamp>(&mut connection)?;
-        Ok(Attempt::Held(since.into_iter().next().map(from_pg)))
+        Ok(Attempt::Held(held_since(&mut connection)?))
     }
 
     /// From now on only this server's transactions store decisions and messages. Waits for those of its predecessor that
@@ -101,6 +95,17 @@ impl Lease {
         log::info!("lease on the database taken again");
         Ok(Standing::Held)
     }
+}
+
+/// Moment since which a server holds the lease on the database; `None` while none does.
+pub fn held_since(connection: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
+    let since = sql::<Timestamptz>(
+        "SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+         WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = 'tidings lease' \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+    .load::<PgTimestamp>(connection)?;
+    Ok(since.into_iter().next().map(from_pg))
 }
 
 fn connect(store: &Store) -> Result<PgConnection, StoreError> {
