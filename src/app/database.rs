@@ -35,8 +35,10 @@ pub struct Database {
 pub enum Sharing {
     /// A server: one a data directory, and one a database.
     Exclusive,
-    /// An import or a training may work beside a running server.
+    /// Work beside a running server; without one the database is started, and made if need be.
     Attach,
+    /// The same, on what is there: nothing is made.
+    Existing,
 }
 
 /// The data directory: configured, or `tidings` in the user's data home (XDG Base Directory Specification).
@@ -55,7 +57,7 @@ pub fn open(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     let mut database = connect(config, sharing)?;
     let mut lease = match sharing {
         Sharing::Exclusive => Some(take_lease(&database)?),
-        Sharing::Attach => None,
+        Sharing::Attach | Sharing::Existing => None,
     };
     let applied = database.store.migrate().context("the database schema could not be brought up to date")?;
     if !applied.is_empty() {
@@ -124,12 +126,18 @@ pub fn connect(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     let dir = data_dir(config);
     let options = ClusterOptions::default();
     let described = dir.display().to_string();
+    if sharing == Sharing::Existing && !Cluster::is_made(&dir) {
+        bail!(
+            "there is no database in {described}: --data-dir, server.data_dir or DATABASE_URL name another, and \
+             tidings serve, tidings import or tidings migrate makes one"
+        );
+    }
     match Cluster::start(&dir, &options) {
         Ok(cluster) => {
             let store = Store::connect(&cluster.url(), pool_size)?;
             Ok(Database { store, cluster: Some(Arc::new(cluster)), lease: None, described })
         }
-        Err(error @ ClusterError::InUse { .. }) if sharing == Sharing::Attach => {
+        Err(error @ ClusterError::InUse { .. }) if sharing != Sharing::Exclusive => {
             let url = Cluster::url_of_running(&dir).ok_or(error)?;
             log::info!("using the database of the running server data_dir={described}");
             Ok(Database { store: Store::connect(&url, pool_size)?, cluster: None, lease: None, described })

@@ -56,6 +56,75 @@ fn names_that_are_not_known_are_wrong_usage_and_the_nearest_is_suggested() {
 }
 
 #[test]
+fn what_only_reads_makes_no_database_and_says_what_would() {
+    let (_directory, data_dir) = data_dir();
+    for arguments in [
+        &["segments"][..],
+        &["users"],
+        &["models", "card", "3"],
+        &["rules"],
+        &["recommend", "--user", "1"],
+        &["export", "events"],
+        &["evaluate"],
+        &["train"],
+        &["audit", "verify"],
+        &["privacy", "report"],
+        &["keys", "list"],
+        &["people", "list"],
+        &["encryption", "status"],
+    ] {
+        let (code, text) = refused(&data_dir, arguments);
+        assert_eq!(code, Some(1), "{arguments:?}: {text}");
+        assert!(
+            text.contains("there is no database in") && text.contains("tidings import"),
+            "{arguments:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_wrong_usage_before_anything_is_made() {
+    let (_directory, data_dir) = data_dir();
+    for (arguments, says) in [
+        (&["keys", "create", "shop", "--scope", "evnts:write"][..], "evnts"),
+        (&["people", "add", "", "--role", "admin"], "name"),
+        (&["simulate", "--seeds", "0"], "--seeds is 1…100, not 0"),
+        (&["simulate", "--users", "0"], "--users is 1…1,000,000, not 0"),
+        (&["simulate", "--days", "0"], "--days is 1…366, not 0"),
+        (&["simulate", "--warm-up", "999"], "--warm-up is 0…366, not 999"),
+        (&["simulate", "--policy", "defualt"], "did you mean default?"),
+        (&["token", "--role", "admin"], "auth.secret is not set"),
+        (&["tls", "check"], "TLS is off"),
+        (&["import", "cvs", "a"], "did you mean csv?"),
+        (&["import", "csv", "a", "--kind", "purchse"], "did you mean purchase?"),
+    ] {
+        let (code, text) = refused(&data_dir, arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(says), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_policy_that_does_not_fit_is_told_in_plain_words() {
+    let (directory, data_dir) = data_dir();
+    let file = directory.path().join("policy.json");
+    for (body, says) in [
+        (r#"{"cpas": []}"#, "did you mean `caps`?"),
+        (r#"{"caps": 5}"#, "expected a list"),
+        (r#"{"caps": [5]}"#, "expected a table"),
+        (r#"{"items": "many"}"#, "expected a whole number, 0 or more"),
+        (r#"{"holdout": []}"#, "a list, expected a number"),
+    ] {
+        std::fs::write(&file, body).unwrap();
+        let (code, text) = refused(&data_dir, &["simulate", "--policy", file.to_str().unwrap()]);
+        assert_eq!(code, Some(2), "{body}: {text}");
+        assert!(text.contains(says), "{body}: {text}");
+    }
+    let (code, text) = refused(&data_dir, &["serve", "--set", "server.workers=-1"]);
+    assert!(code == Some(2) && text.contains("whole number"), "{text}");
+}
+
+#[test]
 fn kinds_that_no_row_has_are_refused_with_the_nearest() {
     let (directory, data_dir) = data_dir();
     let file = |name: &str, text: &str| {

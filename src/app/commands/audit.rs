@@ -54,7 +54,7 @@ pub struct ListArgs {
 
 /// Runs it.
 pub fn run(config: &Config, action: &AuditAction) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     match action {
         AuditAction::List(args) => list(&database.store, args),
         AuditAction::Verify { contains } => verify(&database.store, contains.as_deref()),

@@ -33,7 +33,7 @@ pub fn run(config: &Config, action: &EncryptionAction) -> anyhow::Result<()> {
     if matches!(action, EncryptionAction::NewKey) {
         return say(&MasterKey::new(rand::rng().random::<[u8; KEY_BYTES]>()).to_text());
     }
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     match action {
         EncryptionAction::NewKey => Ok(()),
         EncryptionAction::Status => status(&database),

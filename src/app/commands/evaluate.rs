@@ -65,7 +65,7 @@ fn stored_clicks(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
             "--algorithm: what is stored is measured as it serves; others need --train and --test",
         ));
     }
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;
     let started = Instant::now();
@@ -84,7 +84,7 @@ fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
         let text = "--algorithm: what is stored is measured with the model that serves; others need --train and --test";
         return Err(Usage::error(text));
     }
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;
     let started = Instant::now();

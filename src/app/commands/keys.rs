@@ -59,11 +59,10 @@ pub struct CreateArgs {
 
 /// Runs it.
 pub fn run(config: &Config, action: &KeysAction) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
     match action {
-        KeysAction::Create(args) => create(&database.store, args),
-        KeysAction::List { revoked, json } => list(&database.store, *revoked, *json),
-        KeysAction::Revoke { key_id } => revoke(&database.store, *key_id),
+        KeysAction::Create(args) => create(config, args),
+        KeysAction::List { revoked, json } => list(&open(config, Sharing::Existing)?.store, *revoked, *json),
+        KeysAction::Revoke { key_id } => revoke(&open(config, Sharing::Existing)?.store, *key_id),
     }
 }
 
@@ -81,7 +80,7 @@ fn permission(name: &str) -> Result<Permission, String> {
     })
 }
 
-fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
+fn create(config: &Config, args: &CreateArgs) -> anyhow::Result<()> {
     let now = Timestamp::now();
     if args.days.is_some_and(|days| !(days > 0.0 && days <= 36_500.0)) {
         return Err(Usage::error("--days must be more than 0 and at most 36500"));
@@ -97,7 +96,8 @@ fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     let (key, text) =
         new.make(now).map_err(|(field, message)| Usage::error(format!("{field}: {message}")))?;
     let hint = api_key::hint(&text);
-    let made = noted(store, "keys create", |connection| {
+    let database = open(config, Sharing::Attach)?;
+    let made = noted(&database.store, "keys create", |connection| {
         let made = api_keys::insert(connection, &key, &hint, "operator")?;
         Ok((made.then(|| format!("{} {}", key.id, key.name)), made))
     })?;

@@ -29,7 +29,7 @@ pub enum ModelsCommand {
 /// Prints what is asked for.
 pub fn run(config: &Config, command: &ModelsCommand) -> anyhow::Result<()> {
     let ModelsCommand::Card { version, json } = command;
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let (card, known) = database.store.run_blocking(|connection| {
         let card = models::card(connection, ModelVersion(*version))?;
         Ok((card, models::list(connection, MOST_NAMED)?))

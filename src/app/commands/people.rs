@@ -84,7 +84,14 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// Runs it.
 pub fn run(config: &Config, action: &PeopleAction) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
+    let sharing = match action {
+        PeopleAction::Add { name, .. } => {
+            sign_in::name(name).map_err(Usage::error)?;
+            Sharing::Attach
+        }
+        _ => Sharing::Existing,
+    };
+    let database = open(config, sharing)?;
     let store = &database.store;
     match action {
         PeopleAction::Add { name, role, password } => add(config, store, name, *role, password),

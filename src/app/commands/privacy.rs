@@ -38,7 +38,7 @@ pub struct ReportArgs {
 
 /// Prints what was asked for.
 pub fn run(config: &Config, command: &PrivacyCommand) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     match command {
         PrivacyCommand::Report(args) => report(config, &database, args),
         PrivacyCommand::Erase { user } => erase(config, &database, user),

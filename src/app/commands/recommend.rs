@@ -44,7 +44,7 @@ pub fn run(config: &Config, args: &RecommendArgs) -> anyhow::Result<()> {
     };
     let pairs = args.with.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?;
     let asked = Asked::of_pairs(pairs).map_err(|error| Usage::error(format!("--with: {error}")))?;
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     state.store.run_blocking(|connection| state.read_definitions(connection))?;
     let resolved = asked

@@ -156,7 +156,7 @@ fn read(path: &Path) -> anyhow::Result<(Baskets, Vec<String>)> {
 }
 
 fn of_model(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let limit = args.top.map_or(i64::MAX, |top| i64::try_from(top).unwrap_or(i64::MAX));
     let (version, total, rows, catalogue) = database.store.run_blocking(|connection| {
         let active = models::active_version(connection)?;

@@ -36,7 +36,7 @@ pub struct UsersArgs {
 
 /// Prints each segment with its size and means, A first.
 pub fn segments(config: &Config, args: &SegmentsArgs) -> anyhow::Result<()> {
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let model = database.store.run_blocking(server::last_good_model)?.context(UNTRAINED)?;
     let Some(segmentation) = model.segmentation else { bail!("{UNTRAINED}") };
     let columns = [
@@ -70,7 +70,7 @@ const UNTRAINED: &str = "there are no segments yet: run `tidings train` once use
 /// Prints users, in the order of their ids.
 pub fn users(config: &Config, args: &UsersArgs) -> anyhow::Result<()> {
     let segment = args.segment.as_deref().map(letter).transpose()?;
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let names =
         ["user_id", "segment", "purchases_per_month", "browsing_minutes_per_month", "searches_per_month"];
     let columns = if args.profile { names.as_slice() } else { names.get(..2).unwrap_or_default() };

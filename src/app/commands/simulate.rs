@@ -1,13 +1,16 @@
 //! `tidings simulate`: policies against shoppers who exist only here, or shoppers against a server.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use clap::Args;
 use indicatif::ProgressBar;
 use tokio::sync::watch;
 
 use super::say;
+use crate::app::usage::Usage;
+use tidings_core::event::clean::grouped;
 use tidings_decision::notify::Rules;
 use tidings_demo::live;
 use tidings_demo::simulation::{Strategy, Tally, World, oracle, run as simulate};
@@ -61,20 +64,28 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
 type PolicyRow = (String, Tally, f64);
 
 fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
-    ensure!((1..=1_000_000).contains(&args.users), "--users is 1…1,000,000, not {}", args.users);
-    ensure!((1..=366).contains(&args.days), "--days is 1…366, not {}", args.days);
-    ensure!(args.warm_up <= 366, "--warm-up is 0…366, not {}", args.warm_up);
-    ensure!((1..=100).contains(&args.seeds), "--seeds is 1…100, not {}", args.seeds);
+    within("--users", args.users as u64, 1..=1_000_000)?;
+    within("--days", args.days as u64, 1..=366)?;
+    within("--warm-up", args.warm_up as u64, 0..=366)?;
+    within("--seeds", args.seeds, 1..=100)?;
     let names = match args.policy.as_slice() {
         [] => vec!["everything".to_owned(), "default".to_owned()],
         given => given.to_vec(),
     };
-    let strategies: Vec<Strategy> =
-        names.iter().map(|name| Strategy::read(name)).collect::<anyhow::Result<_>>()?;
+    let read = |name: &String| Strategy::read(name).map_err(|error| Usage::of(&error));
+    let strategies: Vec<Strategy> = names.iter().map(read).collect::<anyhow::Result<_>>()?;
     let default = Strategy::read("default")?;
     let rows = tally(args, &strategies, &default)?;
     let rules = &default.rules;
     if args.json { print_json(&rows, rules) } else { print_table(args, &rows, rules) }
+}
+
+fn within(flag: &str, number: u64, range: RangeInclusive<u64>) -> anyhow::Result<()> {
+    if range.contains(&number) {
+        return Ok(());
+    }
+    let (least, most) = (grouped(*range.start()), grouped(*range.end()));
+    Err(Usage::error(format!("{flag} is {least}…{most}, not {number}")))
 }
 
 /// Runs every policy in every world; the first row is that of the oracle, which bounds them all.

@@ -54,7 +54,7 @@ pub fn run(config: &Config, action: &TlsAction) -> anyhow::Result<()> {
 
 fn check(config: &Config) -> anyhow::Result<()> {
     if !config.tls.is_on() {
-        bail!("TLS is off; set tls.certificate_file and tls.key_file");
+        return Err(Usage::error("TLS is off; set tls.certificate_file and tls.key_file"));
     }
     let (certificate, now) = (Certificate::read(&config.tls, &Handshakes::provider())?, Timestamp::now());
     say(&format!(

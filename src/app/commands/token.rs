@@ -1,7 +1,5 @@
 //! `tidings token`.
 
-use anyhow::bail;
-
 use super::say;
 use crate::app::usage::Usage;
 use tidings_core::base::{ExternalId, Timestamp};
@@ -18,14 +16,16 @@ pub fn run(
     days: f64,
 ) -> anyhow::Result<()> {
     if config.auth.secret.is_empty() {
-        bail!("auth.secret is not set; make one with: openssl rand -hex 32");
+        return Err(Usage::error("auth.secret is not set; make one with: openssl rand -hex 32"));
     }
     if !(days > 0.0 && days <= 3_650.0) {
         return Err(Usage::error("--days must be more than 0 and at most 3650"));
     }
     let subject = match (role, user) {
-        (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),
-        (Role::User, None) => bail!("a user token needs --user"),
+        (Role::User, Some(user)) => {
+            ExternalId::parse(user).map_err(|error| Usage::error(format!("--user: {error}")))?.to_string()
+        }
+        (Role::User, None) => return Err(Usage::error("a user token needs --user")),
         (_, user) => user.unwrap_or(NOBODY).to_owned(),
     };
     if anonymous && role != Role::User {

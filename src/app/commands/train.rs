@@ -20,7 +20,7 @@ use tidings_store::audit;
 pub fn run(config: &Config) -> anyhow::Result<()> {
     // As in the process that a server starts for a training.
     use_little_memory();
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {percent:>3} % {msg}")?);

@@ -57,7 +57,7 @@ pub fn run(config: &Config, options: &ExportOptions) -> anyhow::Result<ExportSum
     // A folder that is not there is told before a database is started, or made, for it.
     let destination = Destination::open(options.file.as_deref(), options.packing)?;
     let mut sheet = Sheet::new(destination, options.format, Progress::new(options.quiet));
-    let database = open(config, Sharing::Attach)?;
+    let database = open(config, Sharing::Existing)?;
     let entry = of_command("export", options.wanted.name());
     database.store.run_blocking(|connection| audit::append(connection, &[entry]))?;
     match options.wanted.subject() {

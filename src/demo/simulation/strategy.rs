@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::shopper::KINDS;
 
+use tidings_core::base::nearest;
 use tidings_core::config::{Cap, Policy};
 use tidings_decision::decide::definitions::overlay;
 use tidings_decision::notify::Rules;
@@ -95,7 +96,11 @@ impl Strategy {
         }
         let text = match std::fs::read_to_string(what) {
             Ok(text) => text,
-            Err(error) => bail!("policy {what}: neither one of {} nor a file: {error}", NAMES.join(", ")),
+            Err(error) => {
+                let near =
+                    nearest(what, NAMES).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                bail!("policy {what}: neither one of {} nor a file: {error}{near}", NAMES.join(", "))
+            }
         };
         let body = serde_json::from_str(&text).with_context(|| format!("policy {what}: not JSON"))?;
         Self::of_body(what, &body)

@@ -81,6 +81,16 @@ impl Cluster {
         url(self.place.socket_dir(), database)
     }
 
+    /// Returns whether there is a cluster in `data_dir`, running or not.
+    pub fn is_made(data_dir: &Path) -> bool {
+        // The cluster itself may be readable by PostgreSQL's user alone.
+        let cluster = data_dir.join("postgres");
+        match std::fs::metadata(cluster.join("PG_VERSION")) {
+            Ok(version) => version.is_file(),
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied && cluster.exists(),
+        }
+    }
+
     /// URL of the cluster that a running server keeps in `data_dir`; `None` when there is none yet. For
     /// work beside a server, after [`ClusterError::InUse`].
     pub fn url_of_running(data_dir: &Path) -> Option<String> {
