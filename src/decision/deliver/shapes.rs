@@ -130,7 +130,7 @@ pub struct Welcome<'a> {
     pub epoch: &'a str,
     /// Last offset of the stream so far; 0 = empty.
     pub offset: i64,
-    /// Whether everything since `resume` was sent. False = reload the inbox. True when nothing was to be resumed.
+    /// True if everything since `resume` was sent, or nothing was to be resumed; false = reload the inbox.
     pub recovered: bool,
     /// The user's segment, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,7 +174,7 @@ pub struct Accepted<'a> {
     /// Of the event, as the client wrote it.
     #[cfg_attr(feature = "schema", schema(value_type = Option<ExternalId>))]
     pub event_id: Option<&'a Value>,
-    /// Whether it had come before.
+    /// True for one that had come before.
     pub duplicate: bool,
 }
 
@@ -202,7 +202,7 @@ pub struct Refused<'a> {
     pub code: &'a str,
     /// For a person.
     pub message: &'a str,
-    /// Whether the same frame may be accepted later.
+    /// True if the same frame may be accepted later.
     pub temporary: bool,
     /// The `event_id` of the event, as the client wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,7 +295,7 @@ pub struct Close {
     pub code: u16,
     /// Reason, for a person.
     pub reason: &'static str,
-    /// Whether to connect again.
+    /// True if the client is to connect again.
     pub reconnect: bool,
     /// Delay before that, milliseconds.
     pub retry_ms: u32,

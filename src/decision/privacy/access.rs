@@ -96,7 +96,7 @@ impl Access {
         self.permissions.as_deref().unwrap_or_else(|| self.role.permissions())
     }
 
-    /// Whether the caller has that permission.
+    /// Returns true if the caller has that permission.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions().contains(&permission)
     }

@@ -25,7 +25,7 @@ const TEXTS: [&str; 7] = ["title", "body", "data", "url", "image_url", "text", "
 /// Fields that hold words that somebody looked for, wherever they stand.
 const SEARCHES: [&str; 3] = ["query", "search", "search_text"];
 
-/// Whether answers to this caller are masked: people, and API keys with permissions of their own, without the permission. Users see their
+/// Returns true if answers to this caller are masked: people, and API keys with permissions of their own, without the permission. Users see their
 /// own, and services what they work on.
 pub fn applies(access: &Access) -> bool {
     (access.role.is_of_people() || access.permissions.is_some()) && !access.may(Permission::PersonalData)

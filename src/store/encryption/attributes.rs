@@ -40,7 +40,7 @@ pub fn open_attributes(opener: &Opener, owner: Owner, stored: &mut Value) -> Vec
 }
 
 impl Fields {
-    /// Whether some of these attributes are to be encrypted and are not.
+    /// Returns true if some of these attributes are to be encrypted and are not.
     pub fn has_unsealed(&self, stored: &Value) -> bool {
         let Some(on) = self.on.get() else { return false };
         let mut members = stored.as_object().into_iter().flatten();

@@ -100,7 +100,7 @@ pub fn list(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<Pers
     rows.into_iter().map(person).collect()
 }
 
-/// Whether there is an administrator: people whom an identity provider signed in may be there before.
+/// Returns true if there is an administrator: people whom an identity provider signed in may be there before.
 pub fn any_admin(conn: &mut PgConnection) -> Result<bool, StoreError> {
     let text = "SELECT EXISTS (SELECT FROM people WHERE role = 'admin' AND disabled_at IS NULL)";
     Ok(sql::<Bool>(text).get_result(conn)?)

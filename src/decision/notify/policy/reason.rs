@@ -315,7 +315,7 @@ impl fmt::Display for Step {
             Reason::SaidBefore(at) => write!(f, "duplicate: sent at {at}"),
             Reason::WaitsAlready => write!(f, "duplicate: the same waits for this user"),
             Reason::Repeat { new, of, window_min } => {
-                write!(f, "repeat: {new} of {of} items are new in {}", span(window_min))
+                write!(f, "repeat: {new} of {of} items are new in {}", length(window_min))
             }
             Reason::New { new, of } => write!(f, "new: {new} of {of} items"),
             Reason::Capped { used, max, window_min, .. } => {
@@ -355,6 +355,15 @@ impl fmt::Display for Step {
         }?;
         // Caps, settings, quiet hours and blocked channels give way to this alone.
         if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
+    }
+}
+
+/// A window in words, with its article: `an hour`, `a day`, `3 hours`.
+fn length(minutes: u64) -> String {
+    match span(minutes).as_str() {
+        "hour" => "an hour".to_owned(),
+        unit @ ("day" | "week") => format!("a {unit}"),
+        several => several.to_owned(),
     }
 }
 
