@@ -213,8 +213,6 @@ export class TidingsInbox extends Base {
     if (!client || this.#unlisten.length) return;
     this.#unlisten = this.#panel.listen(client);
     if (client.counts) this.#count(client.counts);
-    // The bell is right before it was ever opened.
-    this.#panel.start();
   }
 
   /** @param {CountDetail} counts */

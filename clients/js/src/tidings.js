@@ -18,7 +18,7 @@ import { CLOSE_REASONS } from "./client/close_codes.js";
 import { Connection } from "./client/connection.js";
 import { Credentials } from "./client/credentials.js";
 import { Outbox } from "./client/outbox.js";
-import { TidingsError, platformOf, randomId, report } from "./client/platform.js";
+import { TidingsError, closeShown, platformOf, quietly, randomId, report } from "./client/platform.js";
 import { Sender } from "./client/sender.js";
 import { Stream } from "./client/stream.js";
 
@@ -59,6 +59,8 @@ export class Tidings {
   /** @type {any} */ #ackTimer = 0;
   #acknowledged = -1;
   #pushRenewed = false;
+  /** What a connection takes for granted until the server says otherwise. @type {{ unread: number, unseen: number } | null} */
+  #none = null;
   /** Unread and unseen messages by the server's count, null until it has told. @type {{ unread: number, unseen: number } | null} */
   counts = null;
 
@@ -169,7 +171,7 @@ export class Tidings {
 
   /** Marks messages as opened, on every device; resolves when that is stored. @param {string[]} notification_ids @returns {Promise<void>} */
   async read(notification_ids) {
-    this.#closeShown((id) => notification_ids.includes(id));
+    closeShown(this.#platform, (id) => notification_ids.includes(id));
     await Promise.all(
       notification_ids.map((notification_id) => this.#keepQuietly({ type: "read", notification_id })),
     );
@@ -177,7 +179,7 @@ export class Tidings {
 
   /** Marks all messages that there are now as opened, on every device. @returns {Promise<void>} */
   readAll() {
-    this.#closeShown(() => true);
+    closeShown(this.#platform, () => true);
     const { position } = this.#stream;
     if (position) return this.#keepQuietly({ type: "read", all: true, up_to: position.offset, epoch: position.epoch });
     // Before the first connection: kept, it would be of all that comes until then.
@@ -300,6 +302,8 @@ export class Tidings {
   /** @param {Welcome} frame */
   #welcome(frame) {
     this.#acknowledged = -1;
+    // The server tells the counts right after this, unless there are none: what was read elsewhere meanwhile is told by nobody.
+    this.counts = this.#none = { unread: 0, unseen: 0 };
     const lost = this.#stream.welcome(frame, this.#credentials.skew);
     this.#acknowledgeSoon();
     for (const key of this.#outbox.outdated(frame.epoch)) this.#giveUp(key, "stream_lost", CLOSE_REASONS[3010]);
@@ -360,19 +364,8 @@ export class Tidings {
   #withdrawn(frame) {
     const { notification_id, reason } = frame;
     if (!this.#stream.end(notification_id, reason)) return;
-    this.#closeShown((id) => id === notification_id);
+    closeShown(this.#platform, (id) => id === notification_id);
     this.#emit("withdraw", frame);
-  }
-
-  /** Takes back what the browser itself shows on this device. @param {(id: string) => boolean} which */
-  async #closeShown(which) {
-    const registrations = (await this.#platform.navigator?.serviceWorker?.getRegistrations().catch(() => [])) ?? [];
-    for (const registration of registrations) {
-      for (const shown of (await registration.getNotifications?.().catch(() => [])) ?? []) {
-        const id = shown.data?.notification_id;
-        if (id !== undefined && which(id)) shown.close();
-      }
-    }
   }
 
   /** @param {string} key */
@@ -386,6 +379,8 @@ export class Tidings {
   #acknowledgeSoon() {
     this.#ackTimer ||= this.#platform.setTimeout(() => {
       this.#ackTimer = 0;
+      if (this.counts && this.counts === this.#none) this.#emit("inbox", { type: "inbox", ...this.counts });
+      this.#none = null;
       const { position } = this.#stream;
       if (!this.#connection.loggedIn || !position || position.offset <= this.#acknowledged) return;
       this.#acknowledged = position.offset;
@@ -441,10 +436,4 @@ export class Tidings {
       }
     }
   }
-}
-
-/** Nobody has to look at the promise. @template T @param {Promise<T>} promise */
-function quietly(promise) {
-  promise.catch(() => {});
-  return promise;
 }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 // Loaded by the client when it is needed, which takes real time.
+import "../src/client/event_line.js";
 import "../src/client/tabs.js";
 import { Tidings } from "../src/tidings.js";
 import { Clock, Machine, Server, seeded, tokenFor } from "./world.mjs";

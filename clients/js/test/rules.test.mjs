@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+// Loaded by the client when it is needed, which takes real time.
+import "../src/client/event_line.js";
 import { Tidings } from "../src/tidings.js";
 import { token } from "./support.mjs";
 import { Clock, Machine, Server, seeded, settle, tokenFor } from "./world.mjs";
@@ -436,4 +438,37 @@ test("before anything is known of the stream all is read at once, over HTTP", as
   await tidings.readAll();
   assert.deepEqual(asked, [["POST", "https://push.example/v1/users/1/inbox/read", '{"all":true}']]);
   assert.deepEqual([tidings.counts.unread, tidings.waiting], [0, 0]);
+});
+
+test("counts that nobody tells any more are none: after a return, and in an answer that was under way", async () => {
+  const { advance, server, open, machine } = world();
+  let answer;
+  const fetch = () => new Promise((resolve) => (answer = () => resolve(new Response('{"messages":[],"unread":2,"unseen":2}'))));
+  const tidings = open({ userId: 1, transport: "websocket", platform: { fetch } });
+  const told = [];
+  tidings.on("inbox", ({ unread, unseen }) => told.push([unread, unseen]));
+  tidings.connect();
+  await advance(1_000);
+  assert.deepEqual(told.splice(0), [[0, 0]]);
+  const tell = (unread) => [...server.connections].forEach((one) => one.send({ type: "inbox", unread, unseen: unread }));
+  tell(2);
+  await advance(1_000);
+  const page = tidings.inbox();
+  await settle();
+  // Another device reads everything while this one is away.
+  machine.changeNetwork(false);
+  await advance(40_000);
+  assert.deepEqual(tidings.counts, { unread: 2, unseen: 2 });
+  machine.changeNetwork(true);
+  await advance(40_000);
+  assert.deepEqual([told.splice(0), tidings.counts.unread], [[[2, 2], [0, 0]], 0]);
+  answer();
+  assert.equal((await page).unread, 0);
+  assert.equal(tidings.counts.unread, 0);
+  // Where there are some, nothing else is told before.
+  const { login } = server;
+  server.login = function (connection, frame) { login.call(this, connection, frame); connection.send({ type: "inbox", unread: 3, unseen: 1 }); };
+  [...server.connections][0].close(3008);
+  await advance(30_000);
+  assert.deepEqual([told, tidings.counts], [[[3, 1]], { unread: 3, unseen: 1 }]);
 });

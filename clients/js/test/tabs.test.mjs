@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 // Loaded by the client when it is needed, which takes real time.
+import "../src/client/event_line.js";
 import "../src/client/tabs.js";
 import { Tidings } from "../src/tidings.js";
 import { Clock, Machine, Server, seeded, tokenFor } from "./world.mjs";
@@ -184,4 +185,19 @@ test("the token of the tab with the connection is renewed for all", async () => 
   server.publish("1");
   await advance(1_000);
   assert.ok(tabs.every(({ got }) => got.length === 1));
+});
+
+test("a tab without the connection knows the counts, also where there is nothing unread", async () => {
+  const { server, tab, advance } = browser();
+  const first = tab();
+  await advance(1_000);
+  [...server.connections][0].send({ type: "inbox", unread: 2, unseen: 1 });
+  await advance(1_000);
+  const second = tab();
+  await advance(1_000);
+  assert.equal(second.transport, "tab");
+  assert.deepEqual([first.counts, second.counts], Array(2).fill({ unread: 2, unseen: 1 }));
+  [...server.connections][0].close(3008);
+  await advance(30_000);
+  assert.deepEqual([first.counts, second.counts], Array(2).fill({ unread: 0, unseen: 0 }));
 });

@@ -176,7 +176,11 @@ export class Connection {
     if (this.#EventLine || !this.#choosesEvents()) return true;
     // Only where it is used.
     this.#EventLine = (await import("./event_line.js").catch(() => null))?.EventLine;
-    if (!this.#EventLine && current()) this.#lost(1006);
+    if (!this.#EventLine && current()) {
+      // Some browsers never load again what they could not: the other way has to stay open.
+      this.#blocked = 0;
+      this.#lost(1006);
+    }
     return Boolean(this.#EventLine);
   }
 

@@ -84,6 +84,23 @@ export function report(error) {
   else console.error(error);
 }
 
+/** Nobody has to look at the promise. @template T @param {Promise<T>} promise */
+export function quietly(promise) {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** Takes back what the browser itself shows on this device. @param {Platform} platform @param {(id: string) => boolean} which */
+export async function closeShown({ navigator }, which) {
+  const registrations = (await navigator?.serviceWorker?.getRegistrations().catch(() => [])) ?? [];
+  for (const registration of registrations) {
+    for (const shown of (await registration.getNotifications?.().catch(() => [])) ?? []) {
+      const id = shown.data?.notification_id;
+      if (id !== undefined && which(id)) shown.close();
+    }
+  }
+}
+
 /** An event the server refused, a request that failed, or what was given up by `disconnect`. */
 export class TidingsError extends Error {
   /** @param {string} code @param {string} message @param {boolean} temporary */

@@ -44,6 +44,7 @@ export class Tabs {
   /** Messages since `#since`. @type {any[]} */ #kept = [];
   /** @type {Position | null} */ #since = null;
   /** @type {Welcome | null} */ #welcome = null;
+  /** The counts of the inbox; the server tells none where there is nothing unread. @type {any} */ #inbox = null;
   /** @type {Status | null} */ #status = null;
 
   /** @param {Platform} platform @param {string} name @param {TabEvents} events */
@@ -149,7 +150,10 @@ export class Tabs {
       if (to !== null) this.say({ to, frame });
       return to === null;
     }
-    if (frame.type === "welcome") this.#welcome = frame;
+    if (frame.type === "welcome") {
+      this.#welcome = frame;
+      this.#inbox = { type: "inbox", unread: 0, unseen: 0 };
+    } else if (frame.type === "inbox") this.#inbox = frame;
     if (frame.offset !== undefined && frame.type !== "welcome") this.#keep(frame);
     this.say({ frame });
     return true;
@@ -201,7 +205,7 @@ export class Tabs {
       const missed = position && recovered ? this.#kept.filter(({ offset }) => offset > position.offset) : [];
       const { epoch, offset } = this.#kept.at(-1) ?? since;
       this.say({ to, frame: { ...welcome, epoch, offset, recovered } });
-      for (const frame of missed) this.say({ to, frame });
+      for (const frame of [...missed, this.#inbox]) this.say({ to, frame });
     }
     if (this.#status) this.say({ to, status: this.#status });
   }

@@ -117,24 +117,18 @@ export class Panel {
       client.on("withdraw", (withdraw) => this.#withdrawn(withdraw)),
       client.on("restore", () => this.refresh()),
       client.on("gap", () => this.refresh()),
-      client.on("welcome", () => {
-        this.start();
-        // What was read or withdrawn meanwhile is not told again.
-        if (this.#list.loaded) this.refresh();
-      }),
+      // What was read or withdrawn meanwhile is not told again.
+      client.on("welcome", () => this.#list.loaded && this.refresh()),
       client.on("status", () => {
         this.#show();
         // Signed out: nothing of the user stays. The client has forgotten them right after this.
-        queueMicrotask(() => client === this.#client && client.status.state === "offline" && client.status.retryAt === null && client.user === undefined && this.#list.forget());
+        queueMicrotask(() => {
+          if (client !== this.#client || client.status.state !== "offline" || client.status.retryAt !== null || client.user !== undefined) return;
+          this.#list.forget();
+          this.#counted({ unread: 0, unseen: 0 });
+        });
       }),
     ];
-  }
-
-  /** The number at the bell, where no connection of this page's own will tell it. */
-  start() {
-    const client = this.#client;
-    if (client?.counts || client?.transport !== "tab") return;
-    client.inbox({ limit: 1 }).then(({ unread, unseen }) => client === this.#client && this.#counted({ unread, unseen }), () => {});
   }
 
   opened() {
