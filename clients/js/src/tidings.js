@@ -78,7 +78,7 @@ export class Tidings {
       welcome: (frame) => this.#welcome(frame),
       online: (frame) => this.#online(frame),
       frame: (frame) => this.#receive(frame),
-      dropped: () => this.#dropped(),
+      dropped: (code) => this.#dropped(code),
       ping: () => this.#sender.ping(),
       ended: (reason) => this.#ended(new TidingsError("closed", reason)),
       forget: () => this.#forget(),
@@ -158,23 +158,22 @@ export class Tidings {
   }
 
   /**
-   * What came of a message, and about which of its items. Kept and sent later when offline; false if too much waits.
+   * What came of a message, and about which of its items. Kept and sent later when offline; false if it can't be kept.
    * @param {string} notification_id @param {Outcome} outcome @param {Id} [item_id] @returns {boolean}
    */
   feedback(notification_id, outcome, item_id) {
     const frame = { type: "feedback", notification_id, outcome, item_id };
     // The same about the same message is the same feedback.
-    const kept = this.#outbox.add(`${notification_id}/${outcome}/${item_id ?? ""}`, frame);
+    const refused = this.#outbox.add(`${notification_id}/${outcome}/${item_id ?? ""}`, frame);
     this.#sender.flush();
-    return kept;
+    return !refused;
   }
 
   /** Marks messages as opened, on every device; resolves when that is stored. @param {string[]} notification_ids @returns {Promise<void>} */
-  async read(notification_ids) {
+  read(notification_ids) {
     closeShown(this.#platform, (id) => notification_ids.includes(id));
-    await Promise.all(
-      notification_ids.map((notification_id) => this.#keepQuietly({ type: "read", notification_id })),
-    );
+    const stored = notification_ids.map((notification_id) => this.#keepQuietly({ type: "read", notification_id }));
+    return quietly(Promise.all(stored).then(() => {}));
   }
 
   /** Marks all messages that there are now as opened, on every device. @returns {Promise<void>} */
@@ -248,10 +247,9 @@ export class Tidings {
   }
 
   /** @param {string} key @param {any} frame @returns {Promise<any>} */
-  #keep(key, frame) {
-    if (!this.#outbox.add(key, frame)) {
-      return Promise.reject(new TidingsError("too_many_pending", "Too much waits for the server.", true));
-    }
+  async #keep(key, frame) {
+    const refused = this.#outbox.add(key, frame);
+    if (refused) throw refused;
     return new Promise((resolve, reject) => {
       this.#waiters.set(key, { sentAt: this.#platform.now(), resolve, reject });
       this.#sender.flush();
@@ -352,11 +350,12 @@ export class Tidings {
 
   /** @param {ErrorFrame} frame */
   #refused(frame) {
+    const { code, message, temporary } = frame;
     const id = frame.reply_to ?? null;
-    const key = id === null ? null : String(id);
+    const key = id !== null ? String(id) : temporary ? null : this.#sender.oldest(code);
     if (key !== null && !this.#outbox.has(key)) return;
-    if (frame.temporary) this.#sender.busy(key);
-    else if (key !== null) this.#giveUp(key, frame.code, frame.message);
+    if (temporary) this.#sender.busy(key);
+    else if (key !== null) this.#giveUp(key, code, message);
     this.#emit("error", frame);
   }
 
@@ -388,8 +387,12 @@ export class Tidings {
     }, ACK_DELAY_MS);
   }
 
-  #dropped() {
+  /** @param {number | null} code */
+  #dropped(code) {
+    const { sent } = this.#sender;
     this.#sender.stop();
+    // It would be as bad after each reload.
+    if (code === 3501) for (const key of sent) this.#giveUp(key, "bad_frame", CLOSE_REASONS[code]);
     this.#platform.clearTimeout(this.#ackTimer);
     this.#ackTimer = 0;
   }

@@ -6,7 +6,7 @@ import test from "node:test";
 import "../src/client/event_line.js";
 import { Tidings } from "../src/tidings.js";
 import { token } from "./support.mjs";
-import { Clock, Machine, Server, seeded, settle, tokenFor } from "./world.mjs";
+import { Clock, Machine, Server, messageId, seeded, settle, tokenFor } from "./world.mjs";
 
 function world(seed = 7) {
   const clock = new Clock();
@@ -212,7 +212,7 @@ test("nothing of one is sent as another: a token, a browser, two people", async 
   machine.changeNetwork(false);
   await advance(40_000);
   anna.send({ kind: "view", item_id: 1 }).catch(() => {});
-  anna.feedback("anna-1", "clicked");
+  anna.feedback(messageId("anna", 1), "clicked");
   await advance(100);
   // The tab is closed without a word; Bob signs in, and is owed six.
   anna.page.frozen = true;
@@ -282,7 +282,7 @@ test("sign-out forgets: what waits, where the stream stands, who it was", async 
 test("a name with a dot is not the start of another's", async () => {
   const { open } = world();
   const tidings = open({ userId: "a.outbox" });
-  tidings.feedback("n", "clicked");
+  tidings.feedback(messageId("n", 1), "clicked");
   await settle();
   assert.equal(open({ userId: "a" }).waiting, 0);
   assert.equal(open({ userId: "a.outbox" }).waiting, 1);
@@ -471,4 +471,71 @@ test("counts that nobody tells any more are none: after a return, and in an answ
   [...server.connections][0].close(3008);
   await advance(30_000);
   assert.deepEqual([told, tidings.counts], [[[3, 1]], { unread: 3, unseen: 1 }]);
+});
+
+test("what the server could not read is not kept: a frame that is too large, an id that is none", async () => {
+  const { advance, open, machine } = world();
+  const tidings = open({ userId: 1 });
+  await assert.rejects(tidings.send({ kind: "search", query: "ä".repeat(40_000) }), { code: "too_large" });
+  await assert.rejects(tidings.read([messageId("1", 1), "order-17"]), { code: "bad_id" });
+  await assert.rejects(tidings.mute({ of: "brand", notification_id: "order-17" }), { code: "bad_id" });
+  assert.equal(tidings.feedback("order-17", "clicked"), false);
+  assert.equal(tidings.waiting, 1);
+  await advance(100);
+  assert.ok([...Array(machine.storage.length).keys()].every((n) => machine.storage.getItem(machine.storage.key(n)).length < 1_000));
+});
+
+test("a bad frame is given up with what was under way, and is not sent by the next page", async () => {
+  const { advance, server, open } = world();
+  const tidings = open({ userId: 1 });
+  tidings.connect();
+  await advance(1_000);
+  const { event } = server;
+  server.event = (connection, { kind }) => kind === "search" && connection.close(3501, "bad frame");
+  const outcomes = [tidings.send({ kind: "view", item_id: 1 }), tidings.send({ kind: "search", query: "x" })].map((one) => one.catch(({ code }) => code));
+  await advance(1_000);
+  assert.deepEqual([await Promise.all(outcomes), tidings.waiting], [["bad_frame", "bad_frame"], 0]);
+  assert.deepEqual([tidings.status.state, tidings.status.code, tidings.status.retryAt], ["offline", 3501, null]);
+  server.event = event;
+  const next = open({ userId: 1 });
+  next.connect();
+  await advance(5_000);
+  assert.deepEqual([next.status.state, next.waiting, server.user("1").events.size], ["online", 0, 0]);
+});
+
+test("a refusal that names no frame is of the oldest that has no answer of its own, of the kind that is refused so", async () => {
+  const { advance, server, open } = world();
+  server.mute = (connection, { name }) => name || connection.send({ type: "error", code: "nothing_to_mute", message: "no", temporary: false });
+  server.feedback = (connection) => connection.send({ type: "error", code: "unknown_notification", message: "no", temporary: false });
+  server.read = (connection, { notification_id }) => notification_id === messageId("1", 9) && connection.send({ type: "error", code: "bad_frame", message: "no", temporary: false });
+  const tidings = open({ userId: 1 });
+  tidings.connect();
+  await advance(1_000);
+  const of = (promise) => promise.then(() => "stored", ({ code }) => code);
+  const outcomes = [tidings.read([messageId("1", 1)]), tidings.mute({ of: "brand" }), tidings.mute({ of: "brand", name: "Harbor" })].map(of);
+  tidings.feedback(messageId("1", 2), "clicked");
+  await advance(1_000);
+  assert.deepEqual(await Promise.all(outcomes), ["stored", "nothing_to_mute", "stored"]);
+  assert.equal(await of((async () => { const read = tidings.read([messageId("1", 9)]); await advance(1_000); await read; })()), "bad_frame");
+  assert.equal(tidings.waiting, 0);
+});
+
+test("over HTTP a batch that is too large goes in halves, and only what is too large alone is given up", async () => {
+  const { EventLine } = await import("../src/client/event_line.js");
+  const { advance, machine } = world();
+  const [taken, told, posts] = [[], [], []];
+  const fetch = async (url, { body }) => {
+    const frames = JSON.parse(body);
+    posts.push(frames.length);
+    if (frames.some(({ large }) => large)) return new Response('{"error":{"code":"too_large","message":"no"}}', { status: 413 });
+    taken.push(...frames);
+    return new Response('{"replies":[]}');
+  };
+  const events = { opened() {}, heard() {}, lost: assert.fail, frame: (frame) => told.push(frame) };
+  const line = new EventLine({ ...machine.page().platform, fetch }, new URL("https://push.example/"), {}, events);
+  for (let n = 0; n < 40; n += 1) line.write({ type: "event", kind: "view", event_id: `e${n}`, ...(n === 17 && { large: true }) });
+  for (let n = 0; n < 20; n += 1) await advance(100);
+  assert.deepEqual(taken.map(({ event_id }) => event_id), [...Array(40).keys()].filter((n) => n !== 17).map((n) => `e${n}`));
+  assert.deepEqual(told.map(({ code, reply_to }) => [code, reply_to]), [["too_large", "e17"]]);
+  assert.ok(posts.length < 20, `${posts}`);
 });

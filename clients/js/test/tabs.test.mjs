@@ -6,7 +6,7 @@ import test from "node:test";
 import "../src/client/event_line.js";
 import "../src/client/tabs.js";
 import { Tidings } from "../src/tidings.js";
-import { Clock, Machine, Server, seeded, tokenFor } from "./world.mjs";
+import { Clock, Machine, Server, messageId, seeded, tokenFor } from "./world.mjs";
 
 function browser() {
   const clock = new Clock();
@@ -42,7 +42,7 @@ test("seventeen tabs hold one connection, and each gets everything, once", async
   assert.deepEqual(accepted.map(({ event_id }) => event_id), tabs.map((_, n) => `of-${n}`));
   assert.ok([...server.user("1").events.values()].every((times) => times === 1));
   await assert.rejects(settled(advance, [tabs[5].send({ kind: "nonsense" })]), { code: "unknown_kind" });
-  await settled(advance, tabs.map((one, n) => one.read([`1-${n + 1}`])));
+  await settled(advance, tabs.map((one, n) => one.read([messageId("1", n + 1)])));
   assert.ok(tabs.every(({ waiting }) => waiting === 0));
   assert.equal(server.frames.filter(({ type }) => type === "read").length, 17);
 });
@@ -200,4 +200,14 @@ test("a tab without the connection knows the counts, also where there is nothing
   [...server.connections][0].close(3008);
   await advance(30_000);
   assert.deepEqual([first.counts, second.counts], Array(2).fill({ unread: 0, unseen: 0 }));
+});
+
+test("a refusal that names no frame reaches the tab that wrote it", async () => {
+  const { server, tab, advance } = browser();
+  server.mute = (connection, { name }) => name || connection.send({ type: "error", code: "nothing_to_mute", message: "no", temporary: false });
+  const tabs = [tab(), tab(), tab()];
+  await advance(1_000);
+  const wishes = tabs.map((one, n) => one.mute({ of: "brand", name: n === 1 ? undefined : "Harbor" }).then(() => "stored", ({ code }) => code));
+  await advance(2_000);
+  assert.deepEqual(await Promise.all(wishes), ["stored", "nothing_to_mute", "stored"]);
 });

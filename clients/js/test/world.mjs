@@ -49,6 +49,12 @@ export class Clock {
   }
 }
 
+/** The id of a user's message at an offset. */
+export function messageId(user, offset) {
+  const head = Buffer.from(String(user)).toString("hex").slice(0, 8).padStart(8, "0");
+  return `${head}-0000-7000-8000-${String(offset).padStart(12, "0")}`;
+}
+
 /** A server: streams of users, at most `places` connections of each, tokens that end. */
 export class Server {
   users = new Map();
@@ -75,7 +81,7 @@ export class Server {
   publish(id, fields = {}) {
     const user = this.user(id);
     const offset = (user.offset += 1);
-    const message = { type: "notification", notification_id: `${id}-${offset}`, epoch: user.epoch, offset, user_id: id,
+    const message = { type: "notification", notification_id: messageId(id, offset), epoch: user.epoch, offset, user_id: id,
       kind: "announcement", category: "news", title: `No. ${offset}`, body: "", sent_at: new Date(this.clock.now).toISOString(), ...fields };
     user.messages.push(message);
     for (const connection of this.connections) if (connection.user === id) connection.send(message);

@@ -9,6 +9,7 @@ export const CLOSE_REASONS = /** @type {Record<number, string>} */ ({
   3012: "The connection stopped answering.",
   3013: "Too many requests at once.",
   3500: "The token was refused.",
+  3501: "The server could not read what was sent.",
   3503: "An administrator signed this user out.",
   3504: "This user has too many connections open.",
   3505: "This user was erased.",

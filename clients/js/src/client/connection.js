@@ -101,7 +101,7 @@ export class Connection {
   disconnect(reason = "Not connected.", code = null) {
     this.#wanted = this.#suspended = false;
     for (const [target, name, act] of this.#listeners) target?.removeEventListener(name, act);
-    this.#drop();
+    this.#drop(code);
     this.#tabs?.leave();
     this.#tabs = null;
     this.#on.ended(reason);
@@ -284,7 +284,7 @@ export class Connection {
   #follow(status) {
     this.#clear("connect");
     if (status.state === "online") return;
-    if (this.#loggedIn) this.#on.dropped();
+    if (this.#loggedIn) this.#on.dropped(null);
     this.#loggedIn = false;
     this.#attempt = status.attempt;
     this.#report(status.state, status.reason, status.code, status.retryAt);
@@ -386,7 +386,7 @@ export class Connection {
   /** @param {number} code @param {string} [detail] what the server said @param {string} [reason] */
   #lost(code, detail = "", reason = CLOSE_REASONS[code]) {
     if (this.#platform.now() - this.#onlineAt >= STABLE_MS) this.#attempt = this.#refusals = 0;
-    this.#drop();
+    this.#drop(code);
     if (!this.#wanted) return;
     const signIn = code === 3005 || code === 3500;
     if (signIn) this.#credentials.refused();
@@ -412,11 +412,11 @@ export class Connection {
     this.#timers.retry = this.#after(wait, () => this.#open());
   }
 
-  /** Leaves no timer, no line and no promise behind that still counts. */
-  #drop() {
+  /** Leaves no timer, no line and no promise behind that still counts. @param {number | null} code */
+  #drop(code = null) {
     this.#turn += 1;
     this.#clear(...Object.keys(this.#timers));
-    if (this.#loggedIn) this.#on.dropped();
+    if (this.#loggedIn) this.#on.dropped(code);
     this.#loggedIn = false;
     this.#onlineAt = Infinity;
     const [line, probe] = [this.#line, this.#probe];

@@ -87,11 +87,13 @@ export class EventLine {
   async #post() {
     if (this.#posting) return;
     this.#posting = true;
+    let most = MAX_BATCH;
     for (let failures = 0; this.#waiting.length > 0 && !this.#ended.signal.aborted; ) {
-      const batch = this.#waiting.slice(0, MAX_BATCH);
+      const batch = this.#waiting.slice(0, most);
       try {
         const { replies = [] } = (await this.#send(batch)) ?? {};
         failures = 0;
+        most = MAX_BATCH;
         this.#waiting = this.#waiting.filter((frame) => !batch.includes(frame));
         for (const reply of replies) if (!this.#ended.signal.aborted) this.#events.frame(reply);
       } catch (error) {
@@ -99,6 +101,8 @@ export class EventLine {
         const { aborted } = this.#ended.signal;
         const gone = status === 404 ? 3010 : closeCode({ status, code });
         if (gone && !aborted) this.#events.lost(gone, message);
+        // Together, or one of them.
+        else if (status === 413 && batch.length > 1) most = batch.length >> 1;
         else if (status >= 400 && status < 500 && status !== 429) this.#refused(batch, code, message);
         else if (!aborted) await this.#pause(retryMs + backoff(failures++, this.#platform.random));
       }

@@ -1,10 +1,13 @@
 /** What waits for the server, in memory and, once it is known whose it is, in storage. @module */
 
 /** @import { Platform, Position } from "./types.js" */
-import { parse, randomId, withStorage } from "./platform.js";
+import { TidingsError, parse, randomId, withStorage } from "./platform.js";
 
 /** Frames that wait; more are refused rather than kept without bound. */
 const MAX_PENDING = 1_000;
+/** Most bytes of a frame: those of the server, less the time that a late one gets. */
+const MAX_FRAME_BYTES = (64 << 10) - 64;
+const UUID = /^[\da-f-]{36}$/i;
 /** Of those, what storage takes: characters of JSON. */
 const MAX_STORED_CHARS = 256 << 10;
 /** What waited longer says nothing any more, and the server would refuse its date. */
@@ -52,12 +55,23 @@ export class Outbox {
     return this.#entries.size;
   }
 
-  /** False when full. @param {string} key @param {object} frame */
+  /** Why it is not kept, if so: a server that can't read a frame ends the connection. @param {string} key @param {any} frame */
   add(key, frame) {
-    if (this.#entries.size >= MAX_PENDING && !this.#entries.has(key)) return false;
+    const { type, notification_id: id } = frame;
+    if (type !== "event" && id !== undefined && !UUID.test(id)) return new TidingsError("bad_id", `No notification_id: ${id}`);
+    const bytes = new TextEncoder().encode(JSON.stringify(frame)).length;
+    if (bytes > MAX_FRAME_BYTES) return new TidingsError("too_large", `${bytes} bytes are too many.`);
+    if (this.#entries.size >= MAX_PENDING && !this.#entries.has(key)) {
+      return new TidingsError("too_many_pending", "Too much waits for the server.", true);
+    }
     this.#entries.set(key, { frame, at: this.#platform.now() });
     this.#saveSoon();
-    return true;
+    return null;
+  }
+
+  /** @param {string} key */
+  get(key) {
+    return this.#entries.get(key)?.frame;
   }
 
   /** @param {string} key */

@@ -10,6 +10,9 @@ const MAX_WINDOW = 64;
 const PACE_FRAMES = 150;
 const PACE_MS = 4_000;
 
+/** Errors that name no frame: which kind they are about. @type {Record<string, string>} */
+const ABOUT = { nothing_to_mute: "mute", unknown_notification: "feedback", bad_outcome: "feedback" };
+
 /**
  * Events have an answer of their own. What has none (feedback, read, mute) is followed by a ping, and is stored once that
  * is answered.
@@ -68,6 +71,18 @@ export class Sender {
     if (!this.#write) return;
     this.#pings += 1;
     this.#write({ type: "ping" });
+  }
+
+  /** What is under way. @returns {string[]} keys */
+  get sent() {
+    return [...this.#inFlight.keys()];
+  }
+
+  /** What an error that names no frame is about: the oldest under way that has no answer of its own. @param {string} code @returns {string | null} key */
+  oldest(code) {
+    const type = ABOUT[code];
+    for (const [key, ping] of this.#inFlight) if (ping > 0 && (!type || this.#outbox.get(key)?.type === type)) return key;
+    return null;
   }
 
   /** A ping was answered. @returns {string[]} keys of what is stored by that */

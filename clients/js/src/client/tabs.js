@@ -145,8 +145,10 @@ export class Tabs {
 
   /** A frame of the server; false if it is none of this tab's business. @param {any} frame */
   receive(frame) {
-    if (frame.type === "pong") {
-      const to = this.#pings.shift() ?? null;
+    // An error that names no frame is about what was written before the next ping that is answered.
+    const nameless = frame.type === "error" && !frame.temporary && (frame.reply_to ?? null) === null && this.#pings.length > 0;
+    if (frame.type === "pong" || nameless) {
+      const to = (nameless ? this.#pings[0] : this.#pings.shift()) ?? null;
       if (to !== null) this.say({ to, frame });
       return to === null;
     }

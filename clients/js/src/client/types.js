@@ -154,7 +154,7 @@
  * `welcome` is called at each login, `online` once that is known everywhere, `dropped` when nothing can be written any more, `ended` when there will be no further
  * attempt by itself; `position` is where to resume.
  * @typedef {{ status(status: Status): void, welcome(frame: Welcome): void, online(frame: Welcome): void, frame(frame: any): void,
- *   dropped(): void, ping(): void, ended(reason: string): void, forget(): void, position(): Position | null,
+ *   dropped(code: number | null): void, ping(): void, ended(reason: string): void, forget(): void, position(): Position | null,
  *   identified(user: string): boolean }} ConnectionEvents
  */
 
