@@ -13,7 +13,7 @@
  */
 
 /** @import { Accepted, ClientFrame, ErrorFrame, Id, InboxChange, InboxQuery, MuteWish, Outcome, Platform, Welcome, Withdraw } from "./client/types.js" */
-import { request, serverOf } from "./client/address.js";
+import { requestAs, serverOf } from "./client/address.js";
 import { CLOSE_REASONS } from "./client/close_codes.js";
 import { Connection } from "./client/connection.js";
 import { Credentials } from "./client/credentials.js";
@@ -49,6 +49,8 @@ export class Tidings {
   /** @type {Map<string, Set<(detail: any) => void>>} */ #listeners = new Map();
   /** @type {Map<string, Waiter>} */ #waiters = new Map();
   /** @type {string | undefined} */ #user;
+  /** Whom a token names: a guess until the server, if not the page, has said who it is (`#sure`). @type {string | undefined} */ #hint;
+  #sure = false;
   /** @type {Options} */ #options;
   /** @type {URL} */ #server;
   /** @type {Credentials} */ #credentials;
@@ -83,7 +85,7 @@ export class Tidings {
       ended: (reason) => this.#ended(new TidingsError("closed", reason)),
       forget: () => this.#forget(),
       position: () => this.#stream.position,
-      identified: (user) => this.#identified(user),
+      identified: (...who) => this.#identified(...who),
     });
     if (this.#credentials.user !== undefined) this.#identified(this.#credentials.user);
   }
@@ -267,14 +269,26 @@ export class Tidings {
     this.#sender.settled(key);
   }
 
-  /** False if it was somebody else until now. @param {string} user */
-  #identified(user) {
-    if (this.#user === undefined) {
-      this.#user = user;
-      this.#outbox.bind(user);
+  /**
+   * Who it is by a welcome of the server, else by a token, which is a hint. False if it was somebody else until now, and the stream
+   * was not `moved`. @param {string} user @param {Welcome} [welcome] @param {boolean} [moved]
+   */
+  #identified(user, welcome, moved) {
+    const before = welcome ? this.#user : this.#hint;
+    const other = before !== undefined && before !== user && this.#user !== user;
+    if (other && !moved && (!welcome || this.#sure)) return false;
+    if (!welcome) this.#hint = user;
+    if (other || this.#user === undefined) {
+      this.#outbox.bind((this.#user = user), !this.#sure);
+      this.#sure = this.#options.userId !== undefined;
+      for (const key of this.#waiters.keys()) if (!this.#outbox.has(key)) this.#giveUp(key, "another_user", "It is another user now.");
+      this.#stream.forget();
       if (this.#options.resume) this.#stream.adopt(this.#outbox.recall());
+      // The login did not say where this user's stream was left.
+      if (welcome) welcome.recovered = false;
     }
-    return this.#user === user;
+    if (welcome) this.#sure = true;
+    return true;
   }
 
   /** @param {any} frame */
@@ -408,7 +422,8 @@ export class Tidings {
     this.#connection.disconnect("Signed out.");
     this.#outbox.forget();
     this.#stream.forget();
-    this.#credentials.token = this.#user = undefined;
+    this.#credentials.token = this.#user = this.#hint = undefined;
+    this.#sure = false;
     this.counts = null;
   }
 
@@ -419,14 +434,7 @@ export class Tidings {
     const user = this.#user ?? credentials.user;
     if (user === undefined) throw new TidingsError("not_identified", "Give userId or a token, or connect first.");
     const address = new URL(`v1/users/${encodeURIComponent(user)}/${path}`, this.#server);
-    const ask = () => request(this.#platform, address, { method, body, token: credentials.token });
-    try {
-      return await ask();
-    } catch (error) {
-      if (/** @type {any} */ (error).code !== "token_expired" || !credentials.renewable) throw error;
-      await credentials.renew();
-      return ask();
-    }
+    return requestAs(this.#platform, address, credentials, { method, body });
   }
 
   /** A handler that throws hurts nobody else. @param {string} name @param {any} detail */

@@ -193,13 +193,29 @@ test("without a callback an expired token ends it, instead of a login for ever",
   assert.ok(server.attempts <= 2, `${server.attempts}`);
 });
 
-test("tokens that are refused again and again end it", async () => {
-  const { clock, advance, server, open } = world();
-  const tidings = open({ getToken: () => tokenFor(clock, "7", 60, { bad: true }) });
-  tidings.connect();
-  await advance(3_600_000);
-  assert.deepEqual([tidings.status.state, tidings.status.code], ["offline", 3500]);
-  assert.ok(server.attempts <= 3, `${server.attempts}`);
+test("tokens that are refused are asked for again, ever more seldom, until one is taken or nobody is signed in", async () => {
+  for (const code of [3005, 3500]) {
+    const { clock, advance, server, open } = world();
+    const { login } = server;
+    let bad = true;
+    server.login = function (connection, frame) { if (bad) connection.close(code, "refused"); else login.call(this, connection, frame); };
+    let nobody = false;
+    const tidings = open({ getToken: () => (nobody ? null : tokenFor(clock, "7", 600)) });
+    tidings.connect();
+    await advance(10_000);
+    assert.equal(tidings.status.state, "offline");
+    assert.ok(tidings.status.retryAt > clock.now);
+    assert.ok(server.attempts >= 3, `${server.attempts}`);
+    await advance(3_600_000);
+    assert.ok(server.attempts < 60, `${server.attempts} attempts in an hour`);
+    bad = false;
+    await advance(300_000);
+    assert.equal(tidings.status.state, "online");
+    bad = nobody = true;
+    [...server.connections][0].close(code);
+    await advance(60_000);
+    assert.deepEqual([tidings.status.state, tidings.status.retryAt], ["offline", null]);
+  }
 });
 
 test("nothing of one is sent as another: a token, a browser, two people", async () => {
@@ -538,4 +554,98 @@ test("over HTTP a batch that is too large goes in halves, and only what is too l
   assert.deepEqual(taken.map(({ event_id }) => event_id), [...Array(40).keys()].filter((n) => n !== 17).map((n) => `e${n}`));
   assert.deepEqual(told.map(({ code, reply_to }) => [code, reply_to]), [["too_large", "e17"]]);
   assert.ok(posts.length < 20, `${posts}`);
+});
+
+/** A server that knows users by other names than those that log in. */
+function renamed(server, names) {
+  const { login } = server;
+  server.login = function (connection, frame) {
+    const claims = frame.token ? JSON.parse(Buffer.from(frame.token.split(".")[1], "base64url")) : {};
+    const said = String(frame.user_id ?? claims.sub);
+    login.call(this, connection, { ...frame, user_id: names[said] ?? said, token: undefined });
+  };
+}
+
+const kept = (id) => JSON.stringify([[id, { type: "event", kind: "view", event_id: id }, Date.UTC(2030, 0, 1)]]);
+
+test("the server may know a user by another name than the token: what this page does is that user's, what others left is not", async () => {
+  const { clock, advance, server, open, machine } = world();
+  renamed(server, { "auth0|abc": "shop-7" });
+  machine.storage.setItem(`tidings.${encodeURIComponent("auth0|abc")}.outbox.x`, kept("another's"));
+  machine.storage.setItem("tidings.shop-7.outbox.x", kept("mine"));
+  machine.storage.setItem("tidings.shop-7.position", JSON.stringify({ position: { epoch: "eshop-7", offset: 1 } }));
+  server.publish("shop-7");
+  server.publish("shop-7");
+  const tidings = open({ getToken: () => tokenFor(clock, "auth0|abc", 120), resume: true });
+  const told = diary(tidings);
+  const sent = tidings.send({ kind: "view", event_id: "now" });
+  tidings.connect();
+  await advance(5_000);
+  assert.equal((await sent).duplicate, false);
+  assert.deepEqual([tidings.status.state, tidings.user], ["online", "shop-7"]);
+  assert.deepEqual([...server.user("shop-7").events.keys()], ["now", "mine"]);
+  assert.equal(told.gap.length, 1, "what came before the login was not resumed, and is not left out in silence");
+  // Renewed again and again, it stays the same user, and resumes.
+  await advance(600_000);
+  server.publish("shop-7");
+  await advance(1_000);
+  assert.deepEqual([tidings.status.state, told.message.length, told.gap.length], ["online", 1, 1]);
+  assert.ok([...Array(machine.storage.length).keys()].some((n) => machine.storage.getItem(machine.storage.key(n)).includes("another's")), "kept for whose it is");
+  // A server that changes its mind without a word has somebody else in mind.
+  renamed(server, { "shop-7": "shop-8", "auth0|abc": "shop-8" });
+  [...server.connections][0].close(3008);
+  await advance(30_000);
+  assert.deepEqual([tidings.status.state, tidings.status.reason], ["offline", "Another user has signed in."]);
+});
+
+test("a visitor who is merged goes on as the user, with an id or with tokens, and brings nothing unsent along", async () => {
+  for (const tokens of [false, true]) {
+    const { clock, advance, server, open } = world();
+    let who = "anon";
+    const tidings = open({ resume: true, ...(tokens ? { getToken: () => tokenFor(clock, who, 900) } : { userId: who }) });
+    const told = diary(tidings);
+    tidings.connect();
+    await advance(1_000);
+    server.publish("anon");
+    await advance(1_000);
+    const { event } = server;
+    server.event = () => {};
+    const lost = tidings.send({ kind: "view", event_id: "unsent" }).catch(({ code }) => code);
+    await advance(100);
+    server.event = event;
+    if (tokens) (who = "acc"), (tidings.page.platform.now = () => clock.now);
+    renamed(server, { anon: "acc" });
+    [...server.connections][0].close(3010);
+    await advance(30_000);
+    assert.deepEqual([tidings.status.state, tidings.user, await lost], ["online", "acc", "another_user"], String(tokens));
+    assert.equal(server.user("acc").events.size, 0);
+    server.publish("acc");
+    await advance(1_000);
+    assert.equal(told.message.at(-1).user_id, "acc");
+    // The next token names the user by that name, too.
+    await advance(1_800_000);
+    assert.equal(tidings.status.state, "online");
+  }
+});
+
+test("after a stream was lost another's token takes over nothing: neither what waits nor where the stream stands", async () => {
+  const { clock, advance, server, open } = world();
+  let who = "anna";
+  const tidings = open({ getToken: () => tokenFor(clock, who, 900) });
+  tidings.connect();
+  await advance(1_000);
+  server.publish("anna");
+  await advance(1_000);
+  server.event = () => {};
+  tidings.send({ kind: "view", event_id: "of anna" }).catch(() => {});
+  await advance(100);
+  who = "bob";
+  const { login } = server;
+  let refused = false;
+  server.login = function (connection, frame) { if (!refused) (refused = true), connection.close(3005); else login.call(this, connection, frame); };
+  [...server.connections][0].close(3010);
+  await advance(30_000);
+  assert.equal(tidings.user, "bob");
+  const { resume } = server.frames.filter(({ type }) => type === "login").at(-1);
+  assert.deepEqual([resume, tidings.waiting, server.user("bob").events.size], [undefined, 0, 0]);
 });

@@ -52,6 +52,21 @@ export async function request(platform, address, { method = "GET", token, body, 
   return json;
 }
 
+/**
+ * The same with a token, and with another one where that has expired.
+ * @param {Platform} platform @param {URL} address @param {import("./credentials.js").Credentials} credentials @param {{ method?: string, body?: unknown }} asked
+ */
+export async function requestAs(platform, address, credentials, asked) {
+  const ask = () => request(platform, address, { ...asked, token: credentials.token });
+  try {
+    return await ask();
+  } catch (error) {
+    if (/** @type {any} */ (error).code !== "token_expired" || !credentials.renewable) throw error;
+    await credentials.renew();
+    return ask();
+  }
+}
+
 /** What an answer says that is no success. @param {Response} answer @param {any} json */
 export function refusal(answer, json) {
   const { code = `http_${answer.status}`, message = `The server answered ${answer.status}.` } = json?.error ?? {};

@@ -27,8 +27,8 @@ const REMEMBER_MS = 3_600_000;
 const STABLE_MS = 10_000;
 /** Events of the platform (online, visible) bring an attempt forward this often at most. */
 const HASTE_MS = 5_000;
-/** Tokens in a row that a server may refuse. */
-const MAX_REFUSALS = 2;
+/** Tokens that were refused in a row stretch the wait by their number, up to this. */
+const MAX_PATIENCE = 15;
 
 export class Connection {
   #platform;
@@ -43,6 +43,8 @@ export class Connection {
   #wanted = false;
   #suspended = false;
   #loggedIn = false;
+  /** The server has ended the stream: the next welcome may name the user that this one was merged into. */
+  #moved = false;
   /** Counts what was opened: what an earlier one still has to say is void. */
   #turn = 0;
   #attempt = 0;
@@ -68,7 +70,7 @@ export class Connection {
     const { document, window } = platform;
     const page = /** @type {EventTarget | undefined} */ (window);
     this.#listeners = [
-      [document, "visibilitychange", () => this.#looked()],
+      [document, "visibilitychange", () => (this.presence(), this.#visible && this.#wake())],
       [document, "freeze", () => this.#suspend()],
       [document, "resume", () => this.#resume()],
       // A page that is kept for the back button may hold neither a socket nor a lock.
@@ -184,11 +186,12 @@ export class Connection {
     return Boolean(this.#EventLine);
   }
 
-  /** False, and all has ended, when it has become somebody else: nothing of one is sent as another. @param {string | undefined} user */
-  #identify(user) {
-    if (user === undefined || this.#on.identified(user)) return true;
-    this.disconnect("Another user has signed in.");
-    return false;
+  /** False, and all has ended, when it has become somebody else: nothing of one is sent as another. @param {string | undefined} user @param {Welcome} [welcome] */
+  #identify(user, welcome) {
+    const same = user === undefined || this.#on.identified(user, welcome, this.#moved);
+    if (!same) this.disconnect("Another user has signed in.");
+    else if (welcome) this.#moved = false;
+    return same;
   }
 
   /** One connection for all tabs, where that is wanted and the browser has what it takes. @param {() => boolean} current */
@@ -241,7 +244,7 @@ export class Connection {
   /** @param {any} frame */
   #receive(frame) {
     this.#heard();
-    if (frame.type === "welcome" && !this.#identify(String(frame.user_id))) return;
+    if (frame.type === "welcome" && !this.#identify(String(frame.user_id), frame)) return;
     if (this.#tabs?.leading && !this.#tabs.receive(frame)) return;
     if (frame.type === "welcome") this.#welcome(frame);
     else this.#on.frame(frame);
@@ -284,6 +287,7 @@ export class Connection {
   #follow(status) {
     this.#clear("connect");
     if (status.state === "online") return;
+    this.#moved ||= status.code === 3010;
     if (this.#loggedIn) this.#on.dropped(null);
     this.#loggedIn = false;
     this.#attempt = status.attempt;
@@ -351,11 +355,6 @@ export class Connection {
     this.#timers.pong = this.#after(patience, () => (this.#following ? this.#tabs?.steal() : this.#lost(3012)));
   }
 
-  #looked() {
-    this.presence();
-    if (this.#visible) this.#wake();
-  }
-
   /** Something has changed for the better: look after the line, or for one. */
   #wake() {
     const now = this.#platform.now();
@@ -388,9 +387,10 @@ export class Connection {
     if (this.#platform.now() - this.#onlineAt >= STABLE_MS) this.#attempt = this.#refusals = 0;
     this.#drop(code);
     if (!this.#wanted) return;
+    this.#moved ||= code === 3010;
     const signIn = code === 3005 || code === 3500;
     if (signIn) this.#credentials.refused();
-    const again = signIn ? this.#credentials.renewable && this.#refusals++ < MAX_REFUSALS : mayReconnect(code);
+    const again = signIn ? this.#credentials.renewable : mayReconnect(code);
     if (!again) {
       const said = reason ?? (detail || "The server closed the connection.");
       this.#tabs?.say({ ended: { code, reason: said } });
@@ -399,7 +399,8 @@ export class Connection {
     const offline = this.#platform.navigator?.onLine === false;
     // Others must go before there is a place; without a network there is no hurry, `online` will tell.
     const patience = this.#attempt + (code === 3504 || offline ? 3 : 0);
-    const wait = retryHint(detail) + backoff(patience, this.#platform.random);
+    const slowly = signIn ? Math.min(++this.#refusals, MAX_PATIENCE) : 1;
+    const wait = retryHint(detail) + slowly * backoff(patience, this.#platform.random);
     this.#attempt += 1;
     this.#retryAfter(wait);
     const said = offline && code === 1006 ? "This device has no network." : (reason ?? "The server can't be reached.");

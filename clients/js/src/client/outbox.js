@@ -24,7 +24,7 @@ const KEPT = new Set(["event", "feedback", "read", "mute"]);
  */
 export class Outbox {
   #platform;
-  /** @type {Map<string, { frame: any, at: number }>} */ #entries = new Map();
+  /** `left`: by an earlier page. @type {Map<string, { frame: any, at: number, left?: boolean }>} */ #entries = new Map();
   /** The start of every key of the user; empty until it is known who that is. */
   #prefix = "";
   #id = randomId();
@@ -35,15 +35,24 @@ export class Outbox {
     this.#platform = platform;
   }
 
-  /** It is this user's from here on: adopts what was left of earlier pages. @param {string} user */
-  bind(user) {
+  /**
+   * It is this user's from here on: adopts what was left of earlier pages. What was another's until now stays in that one's place;
+   * what this page itself has added goes along if `guessed`, when it was not known who that is.
+   * @param {string} user @param {boolean} guessed
+   */
+  bind(user, guessed) {
+    const [own, others] = [new Map(), new Map()];
+    for (const [key, entry] of this.#entries) (guessed && !entry.left ? own : others).set(key, entry);
+    this.#entries = others;
+    if (this.#prefix) this.#save();
+    this.#entries = own;
     // A dot in a name must not lead into somebody else's place.
     this.#prefix = `tidings.${encodeURIComponent(user).replace(/\./g, "%2E")}.`;
     this.#guard((storage) => {
       for (const key of this.#keys(storage, "outbox.")) {
         for (const [id, frame, at] of parse(storage.getItem(key)) ?? []) {
           const fresh = this.#platform.now() - at < MAX_STORED_AGE_MS && this.#entries.size < MAX_PENDING;
-          if (fresh && KEPT.has(frame?.type) && !this.#entries.has(id)) this.#entries.set(id, { frame, at });
+          if (fresh && KEPT.has(frame?.type) && !this.#entries.has(id)) this.#entries.set(id, { frame, at, left: true });
         }
         storage.removeItem(key);
       }

@@ -155,7 +155,7 @@
  * attempt by itself; `position` is where to resume.
  * @typedef {{ status(status: Status): void, welcome(frame: Welcome): void, online(frame: Welcome): void, frame(frame: any): void,
  *   dropped(code: number | null): void, ping(): void, ended(reason: string): void, forget(): void, position(): Position | null,
- *   identified(user: string): boolean }} ConnectionEvents
+ *   identified(user: string, welcome?: Welcome, moved?: boolean): boolean }} ConnectionEvents
  */
 
 export {};
