@@ -193,9 +193,9 @@ export class Tidings {
     if (position) await this.#keepQuietly({ type: "seen", up_to: position.offset, epoch: position.epoch });
   }
 
-  /** No more of something: of a category, an item, a brand. @param {MuteWish} wish @returns {Promise<void>} */
-  mute(wish) {
-    return this.#keepQuietly({ type: "mute", ...wish });
+  /** No more of something: of a category, an item, a brand. With `now` over HTTP or not at all. @param {MuteWish} wish @param {boolean} [now] @returns {Promise<void>} */
+  mute(wish, now) {
+    return now ? this.#http("POST", "mute", wish) : this.#keepQuietly({ type: "mute", ...wish });
   }
 
   /**

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { Entries, safeUrl } from "../src/inbox/entries.js";
+import { mute } from "../src/inbox/preferences.js";
 import { Language, readable } from "../src/inbox/words.js";
 import { TidingsInbox } from "../src/inbox.js";
 
@@ -118,4 +119,26 @@ test("the README names each CSS variable, event and attribute, and no other", ()
   const events = /(?<=[`"])tidings-(select|count|change|toggle)(?=[`"])/g;
   assert.deepEqual(names(readme, events), names(text("../src/inbox.js"), /(?<=#emit\(")tidings-[a-z]+/g));
   for (const attribute of TidingsInbox.observedAttributes) assert.ok(readme.includes(`\`${attribute}\``), attribute);
+});
+
+test("mutes in quick succession are all kept, also beside one that is taken back", async () => {
+  const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
+  let stored = { muted: ["news"], mutes: [{ of: "category", name: "deals" }, { of: "brand", name: "deals" }] };
+  const client = {
+    mute: async ({ of, name }, now) => (assert.deepEqual([of, now], ["category", true]), await soon(), (stored = { ...stored, muted: [...stored.muted, name] })),
+    preferences: async (change) => {
+      const was = structuredClone(stored);
+      await soon();
+      if (change) stored = { ...stored, ...change };
+      return change ? stored : was;
+    },
+  };
+  await Promise.all([mute(client, "sale", true), mute(client, "words", true), mute(client, "news", false), mute(client, "ours", true), mute(client, "deals", false)]);
+  assert.deepEqual(stored, { muted: ["sale", "words", "ours"], mutes: [{ of: "brand", name: "deals" }] });
+  // One that fails holds up none.
+  const failing = mute({ mute: async () => { throw new Error("no"); } }, "x", true);
+  const next = mute(client, "y", true);
+  await assert.rejects(failing);
+  await next;
+  assert.ok(stored.muted.includes("y"));
 });

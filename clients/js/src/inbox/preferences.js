@@ -27,15 +27,20 @@ export async function readPreferences(client) {
   }
 }
 
+/** One after the other: taking back writes what was read before it. @type {Promise<unknown>} */
+let last = Promise.resolve();
+
 /**
  * Mutes a category, or takes that back. Over HTTP, which is answered once it is stored: what undoes it comes after it.
  * @param {Tidings} client @param {string} category @param {boolean} wanted
  */
-export async function mute(client, category, wanted) {
-  const { muted = [], mutes = [] } = await readPreferences(client);
-  const others = muted.filter((name) => name !== category);
-  if (wanted) await client.preferences({ muted: [...others, category] });
-  else await client.preferences({ muted: others, mutes: mutes.filter(({ of, name }) => of !== "category" || name !== category) });
+export function mute(client, category, wanted) {
+  const change = async () => {
+    if (wanted) return client.mute({ of: "category", name: category }, true);
+    const { muted = [], mutes = [] } = await readPreferences(client);
+    return client.preferences({ muted: muted.filter((name) => name !== category), mutes: mutes.filter(({ of, name }) => of !== "category" || name !== category) });
+  };
+  return (last = last.then(change, change));
 }
 
 export class PreferencesPanel {
