@@ -130,6 +130,15 @@
     return fetch(new URL(path, SERVER), { method: "POST", body, mode, credentials: "omit", keepalive: true });
   }
 
+  /** @param {PushSubscription} subscription @param {string} user_id @param {string} replaces the endpoint before */
+  async function hand(subscription, user_id, replaces) {
+    const body = JSON.stringify({ ...subscription.toJSON(), user_id, replaces });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch(new URL("v1/webpush/subscriptions", SERVER), { method: "POST", body, headers, credentials: "omit" });
+    const said = await answer.json().catch(() => ({}));
+    return { ...said, ended: answer.status === 409 || Boolean(said.ended) };
+  }
+
   /**
    * The browser has dropped a subscription of ours, and may have made another. With authentication only a page can tell the
    * server: one that is open is asked, or the next visit does (`renewWebPush`). @param {any} event
@@ -139,16 +148,21 @@
     if (!known || (oldSubscription && oldSubscription.endpoint !== known.endpoint)) return;
     const response = await fetch(new URL("v1/webpush/key", SERVER), { credentials: "omit" });
     const { public_key } = await response.json();
-    const subscription =
-      newSubscription ??
-      (await scope.registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: public_key }));
+    const subscribe = (/** @type {string} */ applicationServerKey) => scope.registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+    let subscription = newSubscription ?? (await subscribe(public_key));
+    let replaces = known.replaces ?? known.endpoint;
     if (known.user !== null) {
-      const whose = { ...subscription.toJSON(), user_id: known.user };
-      const headers = { "Content-Type": "application/json" };
-      const address = new URL("v1/webpush/subscriptions", SERVER);
-      await fetch(address, { method: "POST", body: JSON.stringify(whose), headers, credentials: "omit" });
+      const { ended, application_server_key } = await hand(subscription, known.user, replaces);
+      if (ended) {
+        // It had ended already, or is of another key: another one instead, once.
+        await subscription.unsubscribe();
+        subscription = await subscribe(application_server_key ?? public_key);
+        await hand(subscription, known.user, replaces);
+      }
+      replaces = undefined;
     }
-    await store.remember("subscribed", { ...known, endpoint: subscription.endpoint });
+    // What the server was not told, the page tells.
+    await store.remember("subscribed", { ...known, endpoint: subscription.endpoint, replaces });
     await tell({ type: "tidings-subscription" });
   }
 })();

@@ -15,7 +15,10 @@
  *   registration?: ServiceWorkerRegistration }} PushOptions
  */
 /** @typedef {"unsupported" | "denied" | "off" | "on"} PushState */
-/** What this browser has subscribed to. @typedef {{ endpoint: string, server: string, user: string | null }} Subscribed */
+/**
+ * What this browser has subscribed to; `replaces` is an endpoint before that the server does not know to be replaced.
+ * @typedef {{ endpoint: string, server: string, user: string | null, replaces?: string }} Subscribed
+ */
 
 const LOADED_FROM = /^(https?:.*\/)webpush\.js$/.exec((import.meta.url ?? "").split(/[?#]/)[0])?.[1];
 /** A worker that is not there by then will not be. */
@@ -74,7 +77,7 @@ async function call(options, path, method, body) {
   if (options.token) headers.set("Authorization", `Bearer ${options.token}`);
   const response = await fetch(new URL(path, serverOf(options)), { method, headers, body: body && JSON.stringify(body) });
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(answer?.error?.message ?? `the server answered ${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(answer?.error?.message ?? `the server answered ${response.status}`), { status: response.status, answer });
   return answer;
 }
 
@@ -126,17 +129,28 @@ export async function renewWebPush(options = {}) {
 
 /** @param {PushOptions} options */
 async function subscribe(options) {
+  const known = /** @type {Subscribed | undefined} */ (await (await store()).recall(KEY).catch(() => undefined));
   const { public_key } = await call(options, "v1/webpush/key", "GET");
-  const registration = await register(options);
-  const applicationServerKey = bytes(public_key);
-  let subscription = await registration.pushManager.getSubscription();
+  const { pushManager } = await register(options);
+  let applicationServerKey = bytes(public_key);
+  let subscription = await pushManager.getSubscription();
   const key = subscription?.options.applicationServerKey;
   if (subscription && key && !same(new Uint8Array(key), applicationServerKey)) {
     await subscription.unsubscribe(); // Of another server, or of a key that is gone.
     subscription = null;
   }
-  subscription ??= await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
-  await call(options, "v1/webpush/subscriptions", "POST", { ...subscription.toJSON(), ...whose(options) });
+  let replaces = known?.server === serverOf(options).href ? (known.replaces ?? known.endpoint) : undefined;
+  subscription ??= await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+  const first = await tell(options, subscription, replaces);
+  if (first.ended || first.other) {
+    // It had ended, or is of another key: another one instead, once.
+    if (first.other) applicationServerKey = bytes(first.other);
+    else replaces = subscription.endpoint;
+    await subscription.unsubscribe();
+    subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
+    const { other } = await tell(options, subscription, replaces);
+    if (other) throw new Error("The server has another key than it says.");
+  }
   /** @type {Subscribed} */
   const subscribed = {
     endpoint: subscription.endpoint,
@@ -145,6 +159,22 @@ async function subscribe(options) {
   };
   // The worker needs it when the browser replaces the subscription; without storage the next visit repairs it.
   await (await store()).remember(KEY, subscribed).catch(() => {});
+}
+
+/**
+ * Hands a subscription to the server. `ended`: the reason why it had ended; `other`: the key that it should be of.
+ * @param {PushOptions} options @param {PushSubscription} subscription @param {string} [replaces] @returns {Promise<{ ended?: string | null, other?: string }>}
+ */
+async function tell(options, subscription, replaces) {
+  const key = subscription.options.applicationServerKey;
+  const application_server_key = key ? base64url(new Uint8Array(key)) : undefined;
+  try {
+    return await call(options, "v1/webpush/subscriptions", "POST", { ...subscription.toJSON(), ...whose(options), application_server_key, replaces });
+  } catch (error) {
+    const { status, answer } = /** @type {any} */ (error);
+    if (status === 409 && answer?.application_server_key) return { other: answer.application_server_key };
+    throw error;
+  }
 }
 
 /** Ends the subscription here and at the server: do it at each sign-out. @param {PushOptions} [options] */
@@ -173,6 +203,9 @@ function bytes(base64url) {
   const text = atob(base64url.replace(/-/g, "+").replace(/_/g, "/"));
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
+
+/** @param {Uint8Array} bytes */
+const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
 /** @param {Uint8Array} a @param {Uint8Array} b */
 const same = (a, b) => a.length === b.length && a.every((byte, index) => byte === b[index]);

@@ -8,8 +8,8 @@ import vm from "node:vm";
 const source = (name) => readFileSync(new URL(`../src/${name}`, import.meta.url), "utf8");
 
 /** A worker's scope: what it shows, opens, posts and tells pages is written down. */
-function worker({ search = "", tidingsServer, settings = {}, claimed = new Set() } = {}) {
-  const seen = { shown: [], opened: [], posted: [], told: [], imported: [], subscribed: [] };
+function worker({ search = "", tidingsServer, settings = {}, claimed = new Set(), answers = [] } = {}) {
+  const seen = { shown: [], opened: [], posted: [], told: [], imported: [], subscribed: [], ended: [] };
   const listeners = {};
   const scope = {
     location: new URL(`https://shop.example/push/sw.js${search}`),
@@ -21,7 +21,13 @@ function worker({ search = "", tidingsServer, settings = {}, claimed = new Set()
       scope: "https://shop.example/",
       showNotification: async (title, options) => seen.shown.push({ title, ...options, close() { seen.shown.splice(seen.shown.indexOf(this), 1); } }),
       getNotifications: async () => [...seen.shown],
-      pushManager: { subscribe: async (options) => (seen.subscribed.push(options), { endpoint: "https://push/new", toJSON: () => ({ endpoint: "https://push/new", keys: {} }) }) },
+      pushManager: {
+        subscribe: async (options) => {
+          const endpoint = `https://push/new${seen.subscribed.length || ""}`;
+          seen.subscribed.push(options);
+          return { endpoint, toJSON: () => ({ endpoint, keys: {} }), unsubscribe: async () => seen.ended.push(endpoint) };
+        },
+      },
     },
     clients: {
       matchAll: async () => [{ url: "https://shop.example/open", focus: async () => seen.opened.push("focus"), postMessage: (what) => seen.told.push(what) }],
@@ -29,7 +35,7 @@ function worker({ search = "", tidingsServer, settings = {}, claimed = new Set()
     },
     fetch: async (url, { method = "GET", body } = {}) => {
       if (method === "POST") seen.posted.push([String(url), JSON.parse(body)]);
-      return { json: async () => ({ public_key: "BPk" }) };
+      return (method === "POST" && answers.shift()) || { status: 200, json: async () => ({ public_key: "BPk" }) };
     },
   };
   scope.self = scope;
@@ -99,11 +105,26 @@ test("a subscription that the browser drops is made anew: by itself, or by the p
     const { seen, fire, settings } = worker({ search: "?server=https://push.example/", settings: { subscribed } });
     await fire("pushsubscriptionchange", { oldSubscription: { endpoint: "https://push/old" } });
     assert.equal(seen.posted.length, posts);
-    if (posts) assert.deepEqual(seen.posted[0], ["https://push.example/v1/webpush/subscriptions", { endpoint: "https://push/new", keys: {}, user_id: "7" }]);
+    if (posts) assert.deepEqual(seen.posted[0], ["https://push.example/v1/webpush/subscriptions", { endpoint: "https://push/new", keys: {}, user_id: "7", replaces: "https://push/old" }]);
     assert.equal(settings.subscribed.endpoint, "https://push/new");
+    // The page has a token, and tells what was replaced.
+    assert.equal(settings.subscribed.replaces, posts ? undefined : "https://push/old");
     assert.deepEqual(seen.told.map(({ type }) => type), ["tidings-subscription"]);
     // One of the shop's is none of ours.
     await fire("pushsubscriptionchange", { oldSubscription: { endpoint: "https://push/theirs" } });
     assert.equal(seen.subscribed.length, 1);
+  }
+});
+
+test("a subscription that had ended, or is of another key, gives way to another one, once", async () => {
+  const json = (status, body) => ({ status, json: async () => body });
+  for (const [answer, key] of [[json(200, { ended: "gone 410", application_server_key: "BPk" }), "BPk"], [json(409, { application_server_key: "BOther" }), "BOther"]]) {
+    const subscribed = { endpoint: "https://push/old", server: "https://push.example/", user: "7" };
+    const { seen, fire, settings } = worker({ search: "?server=https://push.example/", settings: { subscribed }, answers: [answer] });
+    await fire("pushsubscriptionchange", { oldSubscription: { endpoint: "https://push/old" } });
+    assert.deepEqual(seen.ended, ["https://push/new"]);
+    assert.equal(seen.subscribed[1].applicationServerKey, key);
+    assert.deepEqual(seen.posted.map(([, { endpoint, replaces }]) => [endpoint, replaces]), [["https://push/new", "https://push/old"], ["https://push/new1", "https://push/old"]]);
+    assert.equal(settings.subscribed.endpoint, "https://push/new1");
   }
 });
