@@ -45,8 +45,14 @@ export function duration(ms) {
   if (ms < 1000) return `${number(ms)} ms`;
   if (ms < 60_000) return `${number(ms / 1000, 1)} s`;
   if (ms < 3_600_000) return `${number(ms / 60_000)} min`;
-  if (ms < 172_800_000) return `${number(ms / 3_600_000, 1)} h`;
+  if (ms < 172_800_000) return `${formatter({ maximumFractionDigits: 1 }).format(ms / 3_600_000)} h`;
   return `${number(ms / 86_400_000)} days`;
+}
+
+/** Days since the last purchase, counted until the newest event of the data, which may itself be long ago. */
+export function recency(days) {
+  if (missing(days)) return "none yet";
+  return days < 1 / 1440 ? "at the end of the data" : `${duration(days * 86_400_000)} before the end of the data`;
 }
 
 /** 9.50 EUR in the reader's form; an unknown currency falls back to the plain number. */
@@ -62,6 +68,8 @@ export function money(value, currency) {
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const STEPS = [
+  ["year", 365.25 * 86_400_000],
+  ["month", 30.4375 * 86_400_000],
   ["day", 86_400_000],
   ["hour", 3_600_000],
   ["minute", 60_000],

@@ -41,19 +41,19 @@ export function startFeedback() {
     return [...rows].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
-  /** From sent to bought, each as a share of the one before. */
+  /** From sent to bought, each as a share of the one before; who buys need not have clicked, so that is a share of what was delivered. */
   function overall(sums) {
     const steps = [
-      ["Sent", sums.sent, null],
-      ["Delivered", sums.delivered, sums.sent],
-      ["Displayed", sums.displayed, sums.delivered],
-      ["Clicked", sums.clicked, sums.displayed],
-      ["Converted", sums.converted, sums.clicked],
+      ["Sent", sums.sent, null, ""],
+      ["Delivered", sums.delivered, sums.sent, "of these"],
+      ["Displayed", sums.displayed, sums.delivered, "of these"],
+      ["Clicked", sums.clicked, sums.displayed, "of these"],
+      ["Converted", sums.converted, sums.delivered, "of delivered"],
     ];
     return h(
       "ol",
       { class: "funnel", "aria-label": "From sent to converted" },
-      steps.map(([name, value, before]) => {
+      steps.map(([name, value, before, of]) => {
         const fill = h("span", {});
         fill.style.width = `${sums.sent ? Math.min(100, (100 * (value ?? 0)) / sums.sent) : 0}%`;
         return h(
@@ -62,7 +62,7 @@ export function startFeedback() {
           h("span", { class: "note" }, name),
           h("strong", {}, compact(value)),
           h("span", { class: "meter", "aria-hidden": "true" }, fill),
-          h("span", { class: "note" }, before ? `${percent(value / before, 0)} of these` : " "),
+          h("span", { class: "note" }, before ? `${percent(value / before, 0)} ${of}` : " "),
         );
       }),
     );

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { $, debounce, empty, h, put, unavailable } from "../dom.js";
-import { ago, count, duration, money, number, percent, words } from "../format.js";
+import { ago, count, money, number, percent, recency, words } from "../format.js";
 import { segmentBadge } from "../segment.js";
 import { toast } from "../toast.js";
 
@@ -100,12 +100,6 @@ export function startProfile({ person, shown, open }) {
         h("div", {}, h("dt", {}, label), h("dd", {}, h("strong", {}, value), unit && h("span", {}, ` ${unit}`))),
       ),
     );
-  }
-
-  function recency(days) {
-    if (days === null || days === undefined) return "none yet";
-    if (days < 1 / 1440) return "just now";
-    return `${duration(days * 86_400_000)} ago`;
   }
 
   function affinities(list) {
