@@ -2,7 +2,7 @@
 //! serve connections.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -10,49 +10,49 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::{self, Bytes};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ApiError;
+use super::room::{Room, Rooms};
 use tidings_core::config::Config;
+use tidings_state::limiter::network;
 
-/// Bytes of a body that are counted apart from the rest of it: the small bodies of most clients pass while others fill what is for
-/// large ones.
-const SMALL_BYTES: usize = 64 << 10;
-/// Bytes that are counted as one.
-const UNIT: usize = 1 << 10;
+/// Time in which at least [`LEAST_BYTES`] of a body come, or the rest of it; the first of them is given for nothing.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Bytes of a body that come in [`WINDOW`]: a thousand a second and some.
+const LEAST_BYTES: usize = 5 << 10;
 /// Largest body that is worked on where it was read: another thread would take longer to be asked.
 const INLINE_BYTES: usize = 32 << 10;
 
 /// Room for request bodies, and threads that work on large ones.
 pub struct Bodies {
-    /// First bytes of each body, and what comes after them.
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    rooms: Rooms,
     /// Large bodies that are worked on at once: one for each core.
     turns: Semaphore,
     max_bytes: usize,
     timeout_ms: u64,
+    window: Duration,
 }
 
 impl Bodies {
-    /// Room of `limits.max_bodies_bytes`, a quarter of it for first bytes.
+    /// Room of `limits.max_bodies_bytes`, of which one address may take a quarter.
     pub fn new(config: &Config) -> Self {
         let max_bytes = config.server.max_body_bytes;
-        let room = config.limits.max_bodies_bytes;
-        let units = |bytes: usize| Arc::new(Semaphore::new(bytes.div_ceil(UNIT)));
         Self {
-            small: units((room / 4).max(SMALL_BYTES)),
-            large: units((room - room / 4).max(max_bytes)),
+            rooms: Rooms::new(config.limits.max_bodies_bytes, max_bytes),
             turns: Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
             max_bytes,
             timeout_ms: config.server.body_timeout_ms,
+            window: WINDOW,
         }
     }
 
-    /// Reads a body of at most `max_bytes`, unpacked. Refuses one whose header says that it is longer before any of it is read. Its room
-    /// is free again when the bytes are dropped.
+    /// Reads a body of at most `max_bytes`, unpacked. Refuses one whose header says that it is longer before any of it is read, and one
+    /// that comes too slowly. Its room, a part of the share of its client's address, is free again when the bytes are dropped.
     pub async fn read(
         &self,
+        client: Option<IpAddr>,
         headers: &HeaderMap,
         payload: Payload,
         max_bytes: usize,
@@ -63,7 +63,8 @@ impl Bodies {
             return Err(ApiError::TooLarge(max_bytes));
         }
         let unpacked = Unpacked::new(headers, max_bytes)?;
-        let read = self.read_all(payload, unpacked, max_bytes);
+        let room = self.rooms.of(client.map_or(0, network));
+        let read = self.read_all(payload, unpacked, room, max_bytes);
         let deadline = Duration::from_millis(self.timeout_ms);
         tokio::time::timeout(deadline, read).await.map_err(|_| ApiError::Slow(self.timeout_ms))?
     }
@@ -72,20 +73,27 @@ impl Bodies {
         &self,
         mut payload: Payload,
         mut unpacked: Unpacked,
+        mut room: Room,
         max_bytes: usize,
     ) -> Result<Bytes, ApiError> {
-        let mut room = Room::default();
-        while let Some(chunk) = payload.next().await {
+        let mut pace = Pace { until: Instant::now() + self.window, bytes: LEAST_BYTES };
+        loop {
+            let Ok(next) = timeout_at(pace.until, payload.next()).await else {
+                pace.go_on(self.window)?;
+                continue;
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|_| unreadable("the body could not be read to its end"))?;
+            pace.bytes += chunk.len();
             let written = unpacked.write(&chunk);
             if unpacked.target().is_full {
                 return Err(ApiError::TooLarge(max_bytes));
             }
             written.map_err(|_| unreadable("the body is not what its Content-Encoding says"))?;
-            room.grow(self, unpacked.target().bytes.len())?;
+            room.grow(unpacked.target().bytes.len())?;
         }
         let bytes = unpacked.finish()?;
-        room.grow(self, bytes.len())?;
+        room.grow(bytes.len())?;
         Ok(Bytes::from_owner(Held { bytes, _room: room }))
     }
 
@@ -116,36 +124,21 @@ fn unreadable(message: &str) -> ApiError {
     ApiError::invalid("bad_body", None, message)
 }
 
-/// Units that a body takes.
-#[derive(Default)]
-struct Room {
-    small: Option<OwnedSemaphorePermit>,
-    large: Option<OwnedSemaphorePermit>,
+/// Bytes of a body in the window that goes on.
+struct Pace {
+    until: Instant,
+    bytes: usize,
 }
 
-impl Room {
-    /// Takes what a body of so many bytes needs; an error if there is no room for it.
-    fn grow(&mut self, bodies: &Bodies, bytes: usize) -> Result<(), ApiError> {
-        let first = bytes.min(SMALL_BYTES);
-        take(&mut self.small, &bodies.small, first)?;
-        take(&mut self.large, &bodies.large, bytes - first)
+impl Pace {
+    /// Begins the next window; an error if too little came in the last one.
+    fn go_on(&mut self, window: Duration) -> Result<(), ApiError> {
+        if self.bytes < LEAST_BYTES {
+            return Err(ApiError::Stalled { least: LEAST_BYTES, seconds: WINDOW.as_secs() });
+        }
+        *self = Self { until: Instant::now() + window, bytes: 0 };
+        Ok(())
     }
-}
-
-fn take(held: &mut Option<OwnedSemaphorePermit>, of: &Arc<Semaphore>, bytes: usize) -> Result<(), ApiError> {
-    let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let missing = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
-    if missing == 0 {
-        return Ok(());
-    }
-    let more = Arc::clone(of).try_acquire_many_owned(missing).map_err(|_| {
-        ApiError::Overloaded("too many large requests at once, try again in a moment".to_owned())
-    })?;
-    match held {
-        Some(held) => held.merge(more),
-        None => *held = Some(more),
-    }
-    Ok(())
 }
 
 /// A body with the room that it takes.
@@ -289,7 +282,7 @@ mod tests {
             ("GZIP", [gzip(&text[..500]), gzip(&text[500..])].concat()),
             ("deflate", zlib(&text)),
         ] {
-            let read = bodies.read(&headers(encoding), payload(&packed), usize::MAX).await.unwrap();
+            let read = bodies.read(None, &headers(encoding), payload(&packed), usize::MAX).await.unwrap();
             assert_eq!(read, text, "{encoding}");
         }
         // A thousandth of it arrives.
@@ -297,15 +290,15 @@ mod tests {
         for (encoding, packed) in
             [("gzip", bomb), ("deflate", zlib(&vec![0; 1 << 20])), ("", vec![0; 100_001])]
         {
-            let refused = bodies.read(&headers(encoding), payload(&packed), usize::MAX).await;
+            let refused = bodies.read(None, &headers(encoding), payload(&packed), usize::MAX).await;
             assert!(matches!(refused, Err(ApiError::TooLarge(100_000))), "{encoding}");
         }
         let cut = gzip(&text);
         for (encoding, packed) in [("gzip", &b"nonsense"[..]), ("gzip", &cut[..cut.len() / 2])] {
-            let refused = bodies.read(&headers(encoding), payload(packed), usize::MAX).await;
+            let refused = bodies.read(None, &headers(encoding), payload(packed), usize::MAX).await;
             assert!(matches!(refused, Err(ApiError::Invalid { code: "bad_body", .. })), "{encoding}");
         }
-        let refused = bodies.read(&headers("br"), payload(b"x"), usize::MAX).await;
+        let refused = bodies.read(None, &headers("br"), payload(b"x"), usize::MAX).await;
         assert!(matches!(refused, Err(ApiError::Encoding)));
     }
 
@@ -314,7 +307,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
         let never: Payload = Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
-        let refused = bodies(100_000, 1 << 20).read(&headers, never, 1_000).await;
+        let refused = bodies(100_000, 1 << 20).read(None, &headers, never, 1_000).await;
         assert!(matches!(refused, Err(ApiError::TooLarge(1_000))));
     }
 
@@ -323,15 +316,51 @@ mod tests {
         let bodies = bodies(600 << 10, 1 << 20);
         let none = HeaderMap::new();
         let large = vec![b'x'; 500 << 10];
-        let first = bodies.read(&none, payload(&large), usize::MAX).await.unwrap();
-        let refused = bodies.read(&none, payload(&large), usize::MAX).await;
+        let first = bodies.read(None, &none, payload(&large), usize::MAX).await.unwrap();
+        let refused = bodies.read(None, &none, payload(&large), usize::MAX).await;
         assert!(matches!(refused, Err(ApiError::Overloaded(_))));
-        let small = bodies.read(&none, payload(b"{}"), usize::MAX).await.unwrap();
+        let other = Some(IpAddr::from([203, 0, 113, 8]));
+        let small = bodies.read(other, &none, payload(b"{}"), usize::MAX).await.unwrap();
         let part = first.slice(10..20);
         drop((first, small));
-        assert!(bodies.read(&none, payload(&large), usize::MAX).await.is_err(), "a part still holds it");
+        assert!(
+            bodies.read(None, &none, payload(&large), usize::MAX).await.is_err(),
+            "a part still holds it"
+        );
         drop(part);
-        assert!(bodies.read(&none, payload(&large), usize::MAX).await.is_ok());
+        assert!(bodies.read(None, &none, payload(&large), usize::MAX).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn one_address_leaves_room_for_the_small_bodies_of_others() {
+        let bodies = bodies(64 << 10, 1 << 20);
+        let (none, text) = (HeaderMap::new(), vec![b'x'; 64 << 10]);
+        let stranger = Some(IpAddr::from([203, 0, 113, 7]));
+        let first = bodies.read(stranger, &none, payload(&text), usize::MAX).await.unwrap();
+        let refused = bodies.read(stranger, &none, payload(&text), usize::MAX).await;
+        assert!(matches!(refused, Err(ApiError::Overloaded(_))));
+        let other = Some(IpAddr::from([203, 0, 113, 8]));
+        assert!(bodies.read(other, &none, payload(&text), usize::MAX).await.is_ok());
+        drop(first);
+        assert!(bodies.read(stranger, &none, payload(&text), usize::MAX).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_go_on_is_refused_long_before_the_time_for_all_of_it() {
+        let bodies = Bodies { window: Duration::from_millis(20), ..bodies(1 << 20, 16 << 20) };
+        let begun = futures_util::stream::iter([Ok(Bytes::from(vec![b'x'; 64 << 10]))]);
+        let never: Payload =
+            Payload::Stream { payload: Box::pin(begun.chain(futures_util::stream::pending())) };
+        let refused = bodies.read(None, &HeaderMap::new(), never, usize::MAX).await;
+        assert!(matches!(refused, Err(ApiError::Stalled { .. })));
+        // As long as enough comes it is read, whatever the time.
+        let steady = futures_util::stream::iter(0..12).then(async |_| {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Ok(Bytes::from(vec![b'x'; 2 * LEAST_BYTES]))
+        });
+        let steady: Payload = Payload::Stream { payload: Box::pin(steady) };
+        let read = bodies.read(None, &HeaderMap::new(), steady, usize::MAX).await.unwrap();
+        assert_eq!(read.len(), 24 * LEAST_BYTES);
     }
 
     #[actix_web::test]

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::bodies::Bodies;
 use super::error::ApiError;
+use super::rates;
+use tidings_actors::App;
 use tidings_core::base::json_shape::MAX_DEPTH;
 use tidings_core::base::{JsonShape, has_escaped_nul};
 
@@ -59,10 +61,12 @@ impl FromRequest for Body {
 
 fn read(request: &HttpRequest, payload: &mut Payload, max_bytes: usize) -> Read<web::Bytes> {
     let bodies = request.app_data::<web::Data<Bodies>>().cloned();
+    let app = request.app_data::<web::Data<App>>();
+    let client = app.and_then(|app| rates::address(request.head(), app));
     let (request, payload) = (request.clone(), payload.take());
     Box::pin(async move {
         let bodies = bodies.ok_or_else(|| ApiError::Unavailable("the server is starting".to_owned()))?;
-        bodies.read(request.headers(), payload, max_bytes).await
+        bodies.read(client, request.headers(), payload, max_bytes).await
     })
 }
 

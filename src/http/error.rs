@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::headers;
+use super::room::NoRoom;
 use tidings_actors::ingest::messages::IngestError;
 use tidings_actors::loader::messages::LoadError;
 use tidings_actors::notifier::messages::SubmitError;
@@ -114,6 +115,14 @@ pub enum ApiError {
     /// The body did not come in time.
     #[error("the body did not come within {0} ms (server.body_timeout_ms)")]
     Slow(u64),
+    /// Too little of the body came for too long.
+    #[error("the body comes too slowly: fewer than {least} bytes in {seconds} s")]
+    Stalled {
+        /// Bytes that would have been enough.
+        least: usize,
+        /// Seconds in which they did not come.
+        seconds: u64,
+    },
     /// The body is packed in a way that is not understood.
     #[error("the Content-Encoding of a body is gzip or deflate, or there is none")]
     Encoding,
@@ -237,7 +246,7 @@ impl ApiError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge(_) => "too_large",
             Self::Origin(_) => "origin_not_allowed",
-            Self::Slow(_) => "too_slow",
+            Self::Slow(_) | Self::Stalled { .. } => "too_slow",
             Self::Encoding => "unsupported_encoding",
             Self::TooComplex(_) => "too_complex",
             Self::Limited(_) => "rate_limited",
@@ -266,7 +275,7 @@ impl ResponseError for ApiError {
             | Self::Csrf
             | Self::Insecure
             | Self::Origin(_) => StatusCode::FORBIDDEN,
-            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Slow(_) | Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::Erased => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -331,6 +340,12 @@ impl From<StoreError> for ApiError {
 impl From<LoadError> for ApiError {
     fn from(error: LoadError) -> Self {
         Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(error: NoRoom) -> Self {
+        Self::Overloaded(error.to_string())
     }
 }
 

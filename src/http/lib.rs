@@ -50,6 +50,7 @@ pub mod query;
 pub mod rates;
 pub mod rejected;
 pub mod revocations;
+mod room;
 pub mod routes;
 pub mod rules;
 mod scheduled;

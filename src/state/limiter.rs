@@ -169,7 +169,7 @@ fn per_minute(quota: u32) -> Option<Rate> {
 }
 
 /// Network of one client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what a client is given.
-pub(super) fn network(address: IpAddr) -> u64 {
+pub fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
