@@ -69,6 +69,9 @@ pub async fn enter(
         Some(response) => request.into_response(response),
         None => next.call(request).await?.map_into_boxed_body(),
     };
+    if let Err(error) = rates::unread(response.request()) {
+        response = response.into_response(error.error_response());
+    }
     let limited = response.request().extensions().get::<Limited>().copied();
     let headers = response.headers_mut();
     if let Some(limited) = limited {

@@ -9,7 +9,6 @@
 //! | [`Own<P>`] | the user of the path, and roles with the permission for any user |
 //! | [`UserOr<P>`], [`InQueryOr<P>`] | a user for whatever the request says of that user, and roles with the permission for any user |
 
-use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -23,6 +22,7 @@ use uuid::Uuid;
 use super::auth::{self, Caller};
 use super::describe::May;
 use super::error::ApiError;
+use super::rates;
 use tidings_decision::privacy::{Access, Permission, Role};
 
 /// Argument of a handler that says who may call it.
@@ -88,11 +88,11 @@ impl Authority for Anybody {
 }
 
 impl FromRequest for Anybody {
-    type Error = Infallible;
-    type Future = Ready<Result<Self, Infallible>>;
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
 
-    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self))
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(rates::unread(request).map(|()| Self))
     }
 }
 

@@ -32,34 +32,54 @@ pub fn address(head: &RequestHead, app: &App) -> Option<IpAddr> {
     Original::of(head, &app.state.config.server.trusted_proxies).client
 }
 
-/// Counts a request that names nobody by its address. One with a token is counted when the token is read.
+/// A request with a token that nobody has read yet: counted by its address, and refused for that only once it is known not to be one that
+/// has a rate of its own.
+#[derive(Clone, Copy)]
+struct Unread(Limited);
+
+/// Counts a request by its address. One with a token is not refused before the token is read.
 pub fn arrived(request: &HttpRequest, app: &App) -> Result<(), ApiError> {
     let head = request.head();
     let has_token = head.headers.contains_key(AUTHORIZATION)
         || request.query_string().split('&').any(|parameter| parameter.starts_with("token="));
-    if has_token && origin::is_api(request.path()) {
-        return Ok(());
+    match app.state.limiter.address(address(head, app)) {
+        Some(limited) if has_token && origin::is_api(request.path()) => {
+            request.extensions_mut().insert(Unread(limited));
+            Ok(())
+        }
+        limited => count(request, limited),
     }
-    count(request, app.state.limiter.address(address(head, app)))
+}
+
+/// The token of the request, if it has one, is not read, or was not: it counts as one without.
+pub fn unread(request: &HttpRequest) -> Result<(), ApiError> {
+    let unread = request.extensions_mut().remove::<Unread>();
+    count(request, unread.map(|Unread(limited)| limited))
 }
 
 /// Counts a request by what its token turned out to be: a user's with user and address, a service's by its name, a refused one against
-/// its address. A good token passes however many were refused before it. An expired one is no attempt and is not counted as one.
+/// its address; what the latter two took of the rate of their address when they arrived is given back. A good token passes however many
+/// were refused before it. An expired one is no attempt and is not counted as one.
 pub fn identified(request: &HttpRequest, app: &App, who: Who<'_>) -> Result<(), ApiError> {
     let limiter = &app.state.limiter;
-    let address = || address(request.head(), app);
+    let address = address(request.head(), app);
     let class = match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => Class::Read,
         _ => Class::Change,
     };
     match who {
-        Who::User(user) => {
-            count(request, limiter.address(address()))?;
-            count(request, limiter.user(user, class))
+        Who::User(_) | Who::OutOfTime => unread(request)?,
+        Who::Service(_) | Who::Refused => {
+            if let Some(Unread(counted)) = request.extensions_mut().remove::<Unread>() {
+                limiter.give_back(address, &counted);
+            }
         }
+    }
+    match who {
+        Who::User(user) => count(request, limiter.user(user, class)),
         Who::Service(name) => count(request, limiter.service(name, class)),
-        Who::OutOfTime => count(request, limiter.address(address())),
-        Who::Refused => count(request, limiter.failure(address())),
+        Who::OutOfTime => Ok(()),
+        Who::Refused => count(request, limiter.failure(address)),
     }
 }
 

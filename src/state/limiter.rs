@@ -82,6 +82,12 @@ impl Limiter {
         self.take(&Key::Address(network), "address", "limits.address_per_s", self.limits.address_per_s)
     }
 
+    /// Gives back what [`Self::address`] counted for a request that turned out not to be one of those.
+    pub fn give_back(&self, address: Option<IpAddr>, counted: &Limited) {
+        let Some(address) = address.filter(|_| counted.verdict.allowed) else { return };
+        self.locked(&Key::Address(network(address)), |table, key, _| table.give_back(key, counted.rate));
+    }
+
     /// Counts a new connection that stays open; also refused while its address has no failures left.
     pub fn connection(&self, address: Option<IpAddr>) -> Option<Limited> {
         let network = network(self.counted(address)?);
@@ -220,6 +226,21 @@ mod tests {
             assert_eq!(limiter.address(address("127.0.0.1")), None);
             assert_eq!(limiter.address(None), None);
         }
+    }
+
+    #[test]
+    fn a_request_that_is_given_back_leaves_the_rate_of_its_address_as_it_was() {
+        let limiter = limiter(|limits| limits.address_per_s = 1);
+        let own = address("203.0.113.1");
+        for _ in 0..1_000 {
+            let counted = limiter.address(own).unwrap();
+            assert!(counted.verdict.allowed);
+            limiter.give_back(own, &counted);
+        }
+        assert!((0..10).all(|_| allowed(limiter.address(own))));
+        let refused = limiter.address(own).unwrap();
+        limiter.give_back(own, &refused);
+        assert!(!allowed(limiter.address(own)), "a refusal took nothing");
     }
 
     #[test]

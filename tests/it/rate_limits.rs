@@ -138,6 +138,39 @@ fn strangers_are_counted_by_the_address_that_a_trusted_proxy_tells_and_an_ipv6_n
     assert!((0..300).all(|_| own.get("/healthz").status == 200));
 }
 
+#[test]
+fn a_token_that_no_route_reads_does_not_switch_the_rate_of_its_address_off() {
+    let (_database, server) = start(&["limits.address_per_s=2", "server.trusted_proxies=127.0.0.1"]);
+    let body = json!({"token": "a.b.c", "outcome": "clicked"});
+    let service = bearer(&token(&["--role", "service"]));
+    for (n, (method, path)) in [
+        ("GET", "/v1/webpush/key"),
+        ("POST", "/v1/webpush/reports"),
+        ("GET", "/v1/people/sign-in"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/webpush/key?token=x"),
+        ("GET", "/v1/items?unknown=1"),
+        ("GET", "/v1/items"),
+        ("PUT", "/v1/events"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let address = format!("203.0.113.{n}");
+        let mut stranger = with(&server, &[("X-Forwarded-For", &address), ("Authorization", "x")]);
+        let mut send = || match method {
+            "GET" => stranger.get(path),
+            "POST" => stranger.post(path, &body),
+            _ => stranger.put(path, &body),
+        };
+        let refused = (0..100).map(|_| send()).find(|response| response.status == 429);
+        assert_refused(&refused.unwrap(), "address");
+        let mut http = with(&server, &[("X-Forwarded-For", &address), ("Authorization", &service)]);
+        let answers: Vec<Response> = (0..30).map(|_| http.get("/v1/items")).collect();
+        assert!(answers.iter().all(|answer| answer.status == 200 && answer.header("ratelimit").is_none()));
+    }
+}
+
 /// Head of the answer to a handshake of a client behind the proxy.
 fn handshake(server: &Server, address: &str) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();

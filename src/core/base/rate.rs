@@ -65,6 +65,19 @@ impl RateTable {
         Verdict { allowed, remaining, reset_us }
     }
 
+    /// Gives back one request that was taken. O(1).
+    pub fn give_back(&mut self, key: u64, rate: Rate) {
+        let (interval, _) = rate.micros();
+        let sets = self.slots.len() as u64;
+        let set = self.slots.get_mut(usize::try_from(key % sets).unwrap_or(0));
+        if let Some(slot) =
+            set.and_then(|set| set.iter_mut().find(|slot| slot.key == key && slot.full_at > 0))
+        {
+            // Never 0, which means an unused slot.
+            slot.full_at = slot.full_at.saturating_sub(interval).max(1);
+        }
+    }
+
     /// Requests of a key that may come at `now_us`. Takes nothing. O(1).
     pub fn remaining(&self, key: u64, rate: Rate, now_us: u64) -> u32 {
         let (interval, window) = rate.micros();
@@ -137,6 +150,18 @@ mod tests {
         assert_eq!(table.remaining(7, RATE, now + 1_000 * SECOND), 20);
         assert_eq!(table.take(7, RATE, 1, now + 1_000 * SECOND).remaining, 19);
         assert_eq!((table.remaining(7, RATE, now + 1_000 * SECOND), table.remaining(8, RATE, now)), (19, 20));
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again_and_no_more_than_that() {
+        let mut table = RateTable::new(4);
+        for _ in 0..1_000 {
+            assert!(table.take(7, RATE, 1, SECOND).allowed);
+            table.give_back(7, RATE);
+        }
+        table.give_back(8, RATE);
+        assert!(table.take(7, RATE, 20, SECOND).allowed);
+        assert!(!table.take(7, RATE, 1, SECOND).allowed);
     }
 
     #[test]
