@@ -39,7 +39,7 @@ pub async fn put_items(
         };
         if any { writer.with_embeddings(put) } else { put() }
     };
-    let changes = state.store.run(put).await?;
+    let changes = state.store.run_patiently(put).await?;
     if state.models.load().content().is_due() {
         let state = Arc::clone(state);
         // Nobody waits for it: until it is done, new items are compared one by one.
@@ -84,7 +84,7 @@ fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change
             })
         };
         let _steady = registry.aliases.steady().await;
-        match state.store.run(work).await {
+        match state.store.run_patiently(work).await {
             Ok(held) => log::debug!("changes wait for absent users rows={held}"),
             Err(error) => log::error!("absent users not told of changes error={error}"),
         }

@@ -75,7 +75,7 @@ async fn win_back(state: &AppState, registry: &Registry) -> Result<usize, StoreE
         })
     };
     let _steady = registry.aliases.steady().await;
-    state.store.run(work).await
+    state.store.run_patiently(work).await
 }
 
 /// Wakes everybody for whom something is due, a page at a time.
@@ -89,7 +89,7 @@ async fn wake(
         let not_for = state.config.webpush.not_for.clone();
         let page = state
             .store
-            .run(move |connection| {
+            .run_patiently(move |connection| {
                 deferred::due_for_push(connection, Timestamp::now(), after, &not_for, PAGE)
             })
             .await?;
@@ -119,8 +119,10 @@ async fn bring_back(
     woken: &mut HashMap<Uuid, Instant>,
 ) -> Result<(), StoreError> {
     let not_for = state.config.webpush.not_for.clone();
-    let page =
-        state.store.run(move |connection| returns::due(connection, Timestamp::now(), &not_for, PAGE)).await?;
+    let page = state
+        .store
+        .run_patiently(move |connection| returns::due(connection, Timestamp::now(), &not_for, PAGE))
+        .await?;
     for (user, message) in page {
         woken.entry(message.id.0).or_insert_with(|| {
             // A full mailbox, or an actor on its way out: the next look but a few.

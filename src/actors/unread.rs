@@ -17,7 +17,7 @@ pub async fn read_again<T: Send + 'static>(
 ) -> T {
     loop {
         let reader = Arc::clone(state);
-        match state.store.run(move |connection| read(&reader, connection)).await {
+        match state.store.run_patiently(move |connection| read(&reader, connection)).await {
             Ok(done) => return done,
             Err(error) => log::warn!("stored {what} not read error={error}"),
         }

@@ -55,7 +55,7 @@ pub async fn prune(state: &Arc<AppState>) {
         }
         let before = Timestamp::now().plus_days(-f64::from(days));
         while !state.draining.load(Ordering::Acquire) {
-            match state.store.run(move |connection| prune(connection, before, BATCH)).await {
+            match state.store.run_patiently(move |connection| prune(connection, before, BATCH)).await {
                 Ok(removed) => {
                     state.metrics.add(count, removed as u64);
                     if i64::try_from(removed).is_ok_and(|removed| removed < BATCH) {

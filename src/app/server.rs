@@ -27,6 +27,7 @@ use tidings_http::bodies::Bodies;
 use tidings_http::error::ApiError;
 use tidings_http::limits::LimitsCache;
 use tidings_http::permit::Anybody;
+use tidings_http::personal_data::Exports;
 use tidings_http::query;
 use tidings_http::table::{self, Table};
 use tidings_http::websocket::{EchoLimits, Upgrades};
@@ -155,7 +156,7 @@ pub(super) fn last_good_model(connection: &mut Connection) -> Result<Option<Mode
 /// Starts the actors and listens.
 pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow::Result<Running> {
     let app = App::new(Arc::clone(&state));
-    app.registry.aliases.load(state.store.run(users::aliases).await?);
+    app.registry.aliases.load(state.store.run_patiently(users::aliases).await?);
     let core = Arbiter::new();
     let arbiter = core.handle();
     app.start(&arbiter).await.context("an actor did not start")?;
@@ -218,6 +219,7 @@ fn shared_data(
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
     let streams = web::Data::new(Streams::default());
+    let exports = web::Data::new(Exports::default());
     move |config| {
         config
             .app_data(app.clone())
@@ -228,6 +230,7 @@ fn shared_data(
             .app_data(cache.clone())
             .app_data(limits_cache.clone())
             .app_data(streams.clone())
+            .app_data(exports.clone())
             .app_data(bodies.clone())
             .app_data(web::PayloadConfig::new(max_body));
     }
@@ -290,9 +293,9 @@ fn refusals(config: &mut web::ServiceConfig) {
 async fn warm(state: Arc<AppState>) {
     let reads = (0..state.config.database.pool_size).map(|_| {
         let fields = Arc::clone(state.store.fields());
-        state
-            .store
-            .run(move |connection| users::load_states(connection, &fields, &[UserId(0)], Timestamp::now()))
+        state.store.run_patiently(move |connection| {
+            users::load_states(connection, &fields, &[UserId(0)], Timestamp::now())
+        })
     });
     for read in futures_util::future::join_all(reads).await {
         if let Err(error) = read {

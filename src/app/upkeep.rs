@@ -71,7 +71,7 @@ async fn in_batches(
 ) {
     loop {
         let store = state.store.clone();
-        match state.store.run(move |connection| work(connection, &store)).await {
+        match state.store.run_patiently(move |connection| work(connection, &store)).await {
             Ok(n) if n >= at_once => {}
             Ok(_) => return,
             Err(error) => return log::warn!("{failed} error={error}"),

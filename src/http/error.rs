@@ -138,6 +138,9 @@ pub enum ApiError {
     /// Too much waits.
     #[error("{0}")]
     Overloaded(String),
+    /// The same is under way already.
+    #[error("{0}")]
+    Busy(&'static str),
     /// The database or an actor did not answer.
     #[error("{0}")]
     Unavailable(String),
@@ -251,6 +254,7 @@ impl ApiError {
             Self::TooComplex(_) => "too_complex",
             Self::Limited(_) => "rate_limited",
             Self::Overloaded(_) => "overloaded",
+            Self::Busy(_) => "busy",
             Self::Unavailable(_) => "unavailable",
             Self::Conflict(_) => "conflict",
             Self::TooManyMutes => "too_many_mutes",
@@ -281,7 +285,7 @@ impl ResponseError for ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::TooComplex(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded(_) | Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded(_) | Self::Busy(_) | Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::UnderWay | Self::TooManyMutes => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -298,7 +302,11 @@ impl ResponseError for ApiError {
             .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if matches!(
             self,
-            Self::Overloaded(_) | Self::Unavailable(_) | Self::UnderWay | Self::Token(TokenError::NoKeys)
+            Self::Overloaded(_)
+                | Self::Busy(_)
+                | Self::Unavailable(_)
+                | Self::UnderWay
+                | Self::Token(TokenError::NoKeys)
         ) {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_S));
         }
@@ -331,6 +339,10 @@ impl From<StoreError> for ApiError {
         }
         if matches!(error, StoreError::EmbeddingLengths { .. }) {
             return Self::invalid("bad_item", Some("embedding"), error.to_string());
+        }
+        if matches!(error, StoreError::Busy) {
+            log::warn!("request refused error={error}");
+            return Self::Unavailable(error.to_string());
         }
         log::error!("request failed error={error}");
         Self::Unavailable("the database is not available, try again in a moment".to_owned())

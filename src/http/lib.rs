@@ -42,7 +42,7 @@ pub mod outcomes;
 mod page;
 pub mod people;
 pub mod permit;
-mod personal_data;
+pub mod personal_data;
 pub mod placements;
 pub mod preferences;
 pub mod preview;

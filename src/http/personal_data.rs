@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::{HttpResponse, web};
+use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
 use zip::ZipWriter;
@@ -22,6 +23,40 @@ use tidings_store::{Connection, Fields, users};
 
 /// Name of the file that explains the others.
 const GUIDE: &str = "README.txt";
+
+/// Exports of all users that may be under way at once.
+const MAX_EXPORTS: usize = 2;
+
+/// Users whose data is being exported: each takes a session of PostgreSQL and a thread for as long as there is data.
+#[derive(Debug, Default)]
+pub struct Exports(Mutex<Vec<ExternalId>>);
+
+impl Exports {
+    fn begin(self: Arc<Self>, user: &ExternalId) -> Result<Exporting, ApiError> {
+        let mut under_way = self.0.lock();
+        if under_way.contains(user) {
+            return Err(ApiError::Busy("an export of this user is under way, try again in a moment"));
+        }
+        if under_way.len() >= MAX_EXPORTS {
+            return Err(ApiError::Busy("exports of other users are under way, try again in a moment"));
+        }
+        under_way.push(user.clone());
+        drop(under_way);
+        Ok(Exporting { of: self, user: user.clone() })
+    }
+}
+
+/// An export that is under way until this is dropped.
+struct Exporting {
+    of: Arc<Exports>,
+    user: ExternalId,
+}
+
+impl Drop for Exporting {
+    fn drop(&mut self) {
+        self.of.0.lock().retain(|user| *user != self.user);
+    }
+}
 
 /// A kind of personal data.
 #[derive(Serialize, ToSchema)]
@@ -102,20 +137,27 @@ fn in_words(held: &[(&Holding, i64)]) -> String {
     text
 }
 
-/// All data of the user as a zip archive: a JSON array for each kind, and a guide to them.
+/// All data of the user as a zip archive: a JSON array for each kind, and a guide to them. 429 while that user's is under way already, or
+/// as many others as may be.
 pub async fn export(
     path: web::Path<String>,
     app: web::Data<App>,
+    exports: web::Data<Exports>,
     caller: Own<PersonalData>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let fields = Arc::clone(app.state.store.fields());
+    let exporting = exports.into_inner().begin(&user)?;
     let archive = app
         .state
         .store
-        .run(move |connection| match users::find(connection, &user)? {
-            Some(user) => Ok(archive(connection, &fields, user)),
-            None => Ok(Err(ApiError::NotFound("this user"))),
+        .run_alone(move |connection| {
+            // Its place is free when the work ends, and not when its client has gone.
+            let exporting = exporting;
+            match users::find(connection, &exporting.user)? {
+                Some(user) => Ok(archive(connection, &fields, user)),
+                None => Ok(Err(ApiError::NotFound("this user"))),
+            }
         })
         .await??;
     Ok(HttpResponse::Ok()
@@ -164,4 +206,24 @@ fn guide(held: &[(&Holding, i64)]) -> String {
         text += &format!("{name}.json ({rows})\n    {about}\n    from {source}; held {purpose}\n\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_export_of_a_user_and_two_in_all_are_under_way() {
+        let exports = Arc::new(Exports::default());
+        let begin = |user: i64| Arc::clone(&exports).begin(&ExternalId::Integer(user));
+        let first = begin(1).ok().unwrap();
+        assert!(matches!(begin(1), Err(ApiError::Busy(_))));
+        let second = begin(2).ok().unwrap();
+        assert!(matches!(begin(3), Err(ApiError::Busy(_))));
+        drop(first);
+        assert!(begin(2).is_err());
+        let third = begin(3).ok().unwrap();
+        drop((second, third));
+        assert!(exports.0.lock().is_empty());
+    }
 }

@@ -177,7 +177,7 @@ async fn append(store: &Store, tombstones: &Tombstones, kept: &mut Vec<AuditEntr
     }
     let entries: Vec<AuditEntry> = kept.iter().map(|entry| tombstones.in_entry(entry)).collect();
     let stored: Result<(), StoreError> =
-        store.run(move |connection| audit::append(connection, &entries)).await;
+        store.run_patiently(move |connection| audit::append(connection, &entries)).await;
     match stored {
         Ok(()) => kept.clear(),
         Err(error) => {

@@ -335,7 +335,7 @@ pub async fn watch_changes(identity: Arc<Identity>, store: Store, is_draining: i
             _ => Vec::new(),
         };
         let changed = Arc::clone(&identity);
-        let read = store.run(move |connection| {
+        let read = store.run_patiently(move |connection| {
             if !used.is_empty() {
                 api_keys::note_used(connection, &used, Timestamp::now())?;
             }

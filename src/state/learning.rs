@@ -33,7 +33,9 @@ impl AppState {
         let saved = match learned {
             Ok(learned) => {
                 let now = Timestamp::now();
-                self.store.run(move |connection| learner::save(connection, VERSION, &learned, now)).await
+                self.store
+                    .run_patiently(move |connection| learner::save(connection, VERSION, &learned, now))
+                    .await
             }
             Err(error) => return log::error!("what was learned can't be written error={error}"),
         };

@@ -38,7 +38,7 @@ impl AppState {
     /// The same beside serving.
     pub async fn recount_beside(self: Arc<Self>) {
         let state = Arc::clone(&self);
-        if let Err(error) = self.store.run(move |connection| state.recount(connection)).await {
+        if let Err(error) = self.store.run_patiently(move |connection| state.recount(connection)).await {
             log::error!("events since the training not counted error={error}");
         }
     }

@@ -104,6 +104,7 @@ mod store_events;
 mod store_learning;
 mod store_migrations;
 mod store_models;
+mod store_pool;
 mod store_statements;
 mod stored_answers;
 mod stored_unread;

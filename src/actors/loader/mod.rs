@@ -51,7 +51,7 @@ impl LoaderActor {
             let fields = Arc::clone(store.fields());
             let lending = store.clone();
             store
-                .run(move |connection| {
+                .run_patiently(move |connection| {
                     let now = Timestamp::now();
                     let ids = resolve(connection, &wanted)?;
                     let known: Vec<UserId> = ids.iter().flatten().copied().collect();

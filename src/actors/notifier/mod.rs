@@ -151,7 +151,7 @@ impl NotifierActor {
         let own = store.clone();
         let round = Arc::new(round);
         let running = Arc::clone(&round);
-        let run = async move { store.run(move |connection| running.run(connection, &own)).await };
+        let run = async move { store.run_patiently(move |connection| running.run(connection, &own)).await };
         context.spawn(run.into_actor(self).map(move |found, actor, context| {
             actor.in_flight = false;
             match (found, Arc::try_unwrap(round)) {

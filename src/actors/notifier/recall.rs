@@ -69,7 +69,7 @@ pub async fn recall(
         };
         let (ids, rest) = match store.run(some).await {
             // Commits of the journal lock the same messages in the order they come.
-            Err(error) if error.temporary() && tries < MAX_TRIES => {
+            Err(error) if error.temporary() && !matches!(error, StoreError::Busy) && tries < MAX_TRIES => {
                 tries += 1;
                 continue;
             }

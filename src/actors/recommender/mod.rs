@@ -201,7 +201,7 @@ impl RecommenderActor {
         let load = async move {
             let store = state.store.clone();
             store
-                .run(move |connection| {
+                .run_patiently(move |connection| {
                     let Some(artefact) = models::load(connection, version)? else { return Ok(None) };
                     // A corrupt artefact is refused before anything changes.
                     let mut model = ModelSet::decode(&artefact);
@@ -254,7 +254,7 @@ impl RecommenderActor {
                     audit::append(connection, entry.as_slice())
                 })
             };
-            let saved = store.run(save).await;
+            let saved = store.run_patiently(save).await;
             if let Err(error) = &saved {
                 log::error!("job not saved error={error}");
             }

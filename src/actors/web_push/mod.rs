@@ -122,7 +122,7 @@ impl WebPushActor {
             fields: Arc::clone(self.state.store.fields()),
         };
         let store = self.state.store.clone();
-        let claim = async move { store.run(move |connection| plan.run(connection, now)).await };
+        let claim = async move { store.run_patiently(move |connection| plan.run(connection, now)).await };
         context.spawn(claim.into_actor(self).map(|outcome, actor, context| {
             actor.claiming = false;
             match outcome {
@@ -151,7 +151,9 @@ impl WebPushActor {
         let store = self.state.store.clone();
         let find = async move {
             store
-                .run(|connection| push_outbox::left_behind(connection, Timestamp::now(), MAX_LEFT_BEHIND))
+                .run_patiently(|connection| {
+                    push_outbox::left_behind(connection, Timestamp::now(), MAX_LEFT_BEHIND)
+                })
                 .await
         };
         context.spawn(find.into_actor(self).map(|found, actor, _| match found {
@@ -222,7 +224,7 @@ impl WebPushActor {
                 let still = push_subscriptions::subscribed(connection, Some(&left))?;
                 Ok((left, still, users::external_ids(connection, &who)?))
             };
-            store.run(work).await
+            store.run_patiently(work).await
         };
         context.spawn(record.into_actor(self).map(move |outcome, actor, context| {
             actor.recording = false;

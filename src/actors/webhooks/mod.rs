@@ -118,7 +118,7 @@ impl WebhookActor {
                 Ok(claimed)
             })
         };
-        let claim = async move { store.run(work).await };
+        let claim = async move { store.run_patiently(work).await };
         context.spawn(claim.into_actor(self).map(|outcome, actor, context| {
             actor.claiming = false;
             match outcome {
@@ -174,7 +174,9 @@ impl WebhookActor {
         let (store, group, now) = (self.state.store.clone(), finished.clone(), Timestamp::now());
         let before = now - Millis::hours(self.state.config.webhooks.disable_after_h);
         let record = async move {
-            store.run(move |connection| webhook_outbox::finish(connection, &group, before, now)).await
+            store
+                .run_patiently(move |connection| webhook_outbox::finish(connection, &group, before, now))
+                .await
         };
         context.spawn(record.into_actor(self).map(move |outcome, actor, context| {
             actor.recording = false;
@@ -217,7 +219,7 @@ impl WebhookActor {
             webhook_upkeep::sweep(connection, &sweep)?;
             Ok((new_conversions::emit(connection, window, &money)?, webhook_upkeep::waiting(connection)?))
         };
-        let look = async move { store.run(work).await };
+        let look = async move { store.run_patiently(work).await };
         context.spawn(look.into_actor(self).map(|outcome, actor, context| {
             actor.looking = false;
             match outcome {

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// No connection: server down, wrong password, every connection busy for too long.
     #[error("no connection to PostgreSQL: {0}")]
     Connect(String),
+    /// All connections were in use for longer than a request waits.
+    #[error("every connection to PostgreSQL is in use, try again in a moment")]
+    Busy,
     /// A statement failed.
     #[error("PostgreSQL: {0}")]
     Database(#[from] DieselError),
@@ -61,7 +64,7 @@ impl StoreError {
     /// Worth trying again unchanged? True for lost connections, deadlocks, time limits and a server that restarts.
     pub fn temporary(&self) -> bool {
         match self {
-            Self::Connect(_) => true,
+            Self::Connect(_) | Self::Busy => true,
             Self::Database(DieselError::DatabaseError(kind, information)) => match kind {
                 DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::ClosedConnection
@@ -211,7 +214,7 @@ mod tests {
         };
         assert!(error(DatabaseErrorKind::Unknown, "deadlock detected").temporary());
         assert!(error(DatabaseErrorKind::ClosedConnection, "x").temporary());
-        assert!(StoreError::Connect("refused".into()).temporary());
+        assert!(StoreError::Connect("refused".into()).temporary() && StoreError::Busy.temporary());
         assert!(!error(DatabaseErrorKind::UniqueViolation, "duplicate key").temporary());
     }
 }

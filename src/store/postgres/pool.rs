@@ -7,7 +7,8 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
 use diesel::{Connection as _, PgConnection};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::error::StoreError;
@@ -16,8 +17,10 @@ use super::watch::Watch;
 use crate::encryption::Fields;
 use tidings_decision::privacy::encryption::MasterKeys;
 
-/// Longest wait of a caller for a free connection.
+/// Longest wait of a caller that has a permit for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait of a request for a permit: its client is told to come again.
+const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// A pool of connections to one database. Cheap to clone.
 #[derive(Clone)]
@@ -112,13 +115,33 @@ impl Store {
         let _ = self.holder.set(holder); // Once a process.
     }
 
-    /// Runs `work` on a blocking thread with a connection of the pool; waits for one without holding a thread.
+    /// Runs `work` on a blocking thread with a connection of the pool, for somebody who waits for the answer: an error that is temporary
+    /// if none is free for [`PATIENCE`]. Waiting holds no thread.
     pub async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
     {
+        let permit = timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned());
+        let permit = permit.await.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Interrupted)?;
+        self.run_with(permit, work).await
+    }
+
+    /// The same for work that nobody is told to try again: it waits for a connection as long as it takes.
+    pub async fn run_patiently<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Interrupted)?;
+        self.run_with(permit, work).await
+    }
+
+    async fn run_with<T, F>(&self, permit: OwnedSemaphorePermit, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    {
         let store = self.clone();
         tokio::task::spawn_blocking(move || {
             let result = store.run_blocking(work);
@@ -127,6 +150,19 @@ impl Store {
         })
         .await
         .map_err(|_| StoreError::Interrupted)?
+    }
+
+    /// Runs `work` on a blocking thread with a session of its own, for work so long that the connections of the pool would be missed.
+    /// Whoever calls this bounds how much of it there is at once.
+    pub async fn run_alone<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&mut store.connect_alone()?))
+            .await
+            .map_err(|_| StoreError::Interrupted)?
     }
 
     /// Runs `work` on this thread; for threads of one's own, never inside an actor or a handler.
