@@ -14,6 +14,7 @@ use super::body::{Batch, without_place};
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ActForUsers, UserOr};
+use super::rates;
 use super::rejected::{Refusal, Rejected, refuse_all};
 use tidings_actors::App;
 use tidings_actors::ingest::messages::Origin;
@@ -77,11 +78,15 @@ pub async fn post(
     let at = Instant::now();
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_ndjson = content_type.is_some_and(|name| name.contains("ndjson") || name.contains("jsonl"));
+    let user = caller.subject().cloned();
     let sort = {
         let app = app.clone();
         move |body: &[u8]| sort(body, is_ndjson, &app, &caller)
     };
     let Sorted { good, places, mut rejected } = bodies.work(body, sort).await??;
+    if let Some(user) = user {
+        rates::events(&request, &app, &user, good.len())?;
+    }
     let appended = match good.is_empty() {
         true => Vec::new(),
         false => app.ingest.ingest(good, at, Origin::Http, &app.state).await?,

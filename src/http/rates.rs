@@ -83,6 +83,21 @@ pub fn identified(request: &HttpRequest, app: &App, who: Who<'_>) -> Result<(), 
     }
 }
 
+/// Counts the events of a request with the token of a user. Those of others are not counted.
+pub fn events(request: &HttpRequest, app: &App, user: &ExternalId, n: usize) -> Result<(), ApiError> {
+    match app.state.limiter.events(user, n) {
+        Some(limited) if limited.rate.quota as usize >= n => count(request, Some(limited)),
+        Some(limited) => {
+            let message = format!(
+                "a user may tell of {} events at once ({}), these are {n}",
+                limited.rate.quota, limited.setting
+            );
+            Err(ApiError::invalid("too_many_events", None, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Counts an attempt to sign in as somebody, by the name and by the address, before the password is checked.
 pub fn signs_in(request: &HttpRequest, app: &App, name: &str) -> Result<(), ApiError> {
     count(request, app.state.limiter.sign_in(name, address(request.head(), app)))

@@ -48,6 +48,7 @@ enum Key<'a> {
     Failures(u64),
     User(&'a ExternalId, Class),
     Service(&'a str, Class),
+    Events(&'a ExternalId),
     SignIn(&'a str),
     Lists(&'a ExternalId),
 }
@@ -101,6 +102,14 @@ impl Limiter {
     /// Counts a request with the token of a user.
     pub fn user(&self, user: &ExternalId, class: Class) -> Option<Limited> {
         self.take(&Key::User(user, class), "user", "limits.user_per_s", self.limits.user_per_s)
+    }
+
+    /// Counts so many events that a user tells of with a token of their own. More of them than the quota are never allowed.
+    pub fn events(&self, user: &ExternalId, n: usize) -> Option<Limited> {
+        let rate = per_minute(self.limits.user_events_per_minute).filter(|_| !self.is_off)?;
+        let cost = u32::try_from(n).unwrap_or(u32::MAX);
+        let verdict = self.locked(&Key::Events(user), |table, key, now| table.take(key, rate, cost, now))?;
+        Some(Limited { policy: "events", setting: "limits.user_events_per_minute", rate, verdict })
     }
 
     /// Counts a request with the token of a service or an administrator.
@@ -255,6 +264,17 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(limiter.service("backend", Class::Change), None);
         }
+    }
+
+    #[test]
+    fn a_user_tells_of_so_many_events_a_minute_in_whatever_batches_they_come() {
+        let limiter = limiter(|limits| limits.user_events_per_minute = 100);
+        let (one, other) = (ExternalId::Integer(1), ExternalId::Integer(2));
+        assert!(allowed(limiter.events(&one, 60)) && allowed(limiter.events(&one, 40)));
+        let refused = limiter.events(&one, 10).unwrap();
+        assert!(!refused.verdict.allowed && (1..=6).contains(&refused.verdict.reset_s()));
+        assert!(allowed(limiter.events(&other, 100)) && !allowed(limiter.events(&other, 101)));
+        assert!(allowed(limiter.user(&one, Class::Change)), "requests are counted apart");
     }
 
     #[test]

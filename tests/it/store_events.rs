@@ -331,6 +331,20 @@ fn load(conn: &mut PgConnection, user: UserId) -> StoredUser {
 }
 
 #[test]
+fn of_a_user_with_very_many_events_the_newest_are_read_and_all_of_the_others() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let many = (0..5_003).map(|n| view(&format!("m{n}"), 1, 1, NOON - 5_003 + n));
+    let batch: Vec<NewEvent> = many.chain([view("one", 2, 1, NOON - 9_000)]).collect();
+    let appended = events::append(&mut conn, &Fields::default(), &batch).unwrap();
+    let (one, two) = (stored(&appended[0]).user.unwrap(), stored(&appended[5_003]).user.unwrap());
+    let read = load(&mut conn, one).events;
+    let newest: Vec<Event> = appended[3..5_003].iter().map(stored).collect();
+    assert!(read == newest, "{} are read", read.len());
+    assert_eq!(load(&mut conn, two).events, [stored(&appended[5_003])]);
+}
+
+#[test]
 fn a_users_state_holds_events_in_order_and_preferences() {
     let database = TestDatabase::new();
     let mut conn = database.connection();

@@ -1,9 +1,11 @@
 //! Events of a client: validated, stored, answered, and only then folded into the user's state.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use tokio::time::timeout;
 
 use super::UserActor;
 use super::replies::Replies;
@@ -18,8 +20,35 @@ use tidings_telemetry::Count;
 /// Refused events of one frame that are answered one by one.
 const MAX_ERRORS: usize = 64;
 
+/// Longest wait of a client for the commit of its events: it keeps them and sends them again, and is not left without an answer by a
+/// database that hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The client's id of an event, echoed in the answer.
 type ClientId = Option<serde_json::Value>;
+
+/// A commit that is under way.
+type Commit = Pin<Box<dyn Future<Output = Result<Vec<Appended>, IngestError>>>>;
+
+/// Events of a frame whose commit is waited for.
+struct Asked {
+    ids: Vec<ClientId>,
+    single: bool,
+    at: Instant,
+}
+
+/// Refusal of events by the rate of their user.
+struct OverRate {
+    code: &'static str,
+    message: String,
+    temporary: bool,
+}
+
+impl OverRate {
+    fn frame(&self, id: Option<&serde_json::Value>) -> Frame {
+        frames::error(self.code, &self.message, self.temporary, id)
+    }
+}
 
 impl UserActor {
     /// Validates, hands over for commit, and folds in what was stored.
@@ -55,23 +84,93 @@ impl UserActor {
         if good.is_empty() {
             return to.finish();
         }
+        if let Some(error) = self.over_rate(speaker, good.len()) {
+            self.app.metrics.add(Count::RejectedEvents, good.len() as u64);
+            let errors = ids.iter().map(|id| error.frame(id.as_ref())).collect();
+            self.send_errors(&mut to, errors, error.temporary, context);
+            return to.finish();
+        }
+        self.commit(to, good, Asked { ids, single, at }, context);
+    }
+
+    fn commit(&mut self, to: Replies, good: Vec<NewEvent>, asked: Asked, context: &mut Context<Self>) {
+        let at = asked.at;
         let (app, ingest) = (Arc::clone(&self.app), Arc::clone(&self.mailboxes.ingest));
-        let commit = async move { ingest.ingest(good, at, Origin::UserActor, &app).await };
-        context.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
+        let mut commit: Commit =
+            Box::pin(async move { ingest.ingest(good, at, Origin::UserActor, &app).await });
+        let waited = async move {
+            match timeout(PATIENCE, &mut commit).await {
+                Ok(outcome) => Ok(outcome),
+                Err(_) => Err(commit),
+            }
+        };
+        context.spawn(waited.into_actor(self).map(move |waited, actor, context| match waited {
+            Ok(outcome) => actor.committed(to, &asked, outcome, context),
+            Err(commit) => {
+                actor.refuse(to, &asked.ids, IngestError::Unavailable, context);
+                // What is stored in the end counts, though nobody waits for the answer.
+                context.spawn(commit.into_actor(actor).map(move |outcome, actor, context| {
+                    if let Ok(appended) = outcome {
+                        actor.fold_in(&appended, at, context);
+                    }
+                }));
+            }
+        }));
+    }
+
+    /// The refusal of more events than the user may tell of; the shop may tell of any number.
+    fn over_rate(&self, speaker: Speaker, n: usize) -> Option<OverRate> {
+        let limited = match speaker {
+            Speaker::Client => self.app.limiter.events(&self.user, n)?,
+            Speaker::Shop => return None,
+        };
+        if limited.verdict.allowed {
+            return None;
+        }
+        let (quota, setting) = (limited.rate.quota, limited.setting);
+        Some(match quota as usize >= n {
+            true => OverRate {
+                code: "rate_limited",
+                message: format!(
+                    "too many events: {quota} in {} s are allowed ({setting}), try again in {} s",
+                    limited.rate.window_s,
+                    limited.verdict.reset_s().max(1)
+                ),
+                temporary: true,
+            },
+            false => OverRate {
+                code: "too_many_events",
+                message: format!("a user may tell of {quota} events at once ({setting}), these are {n}"),
+                temporary: false,
+            },
+        })
+    }
+
+    fn committed(
+        &mut self,
+        mut to: Replies,
+        asked: &Asked,
+        outcome: Result<Vec<Appended>, IngestError>,
+        context: &mut Context<Self>,
+    ) {
+        match outcome {
             Ok(appended) if appended.contains(&Appended::Erased) => {
                 let error = erased_user().to_string();
-                let errors =
-                    ids.iter().map(|id| frames::error("erased_user", &error, false, id.as_ref())).collect();
-                actor.send_errors(&mut to, errors, false, context);
+                let refusal = |id: &ClientId| frames::error("erased_user", &error, false, id.as_ref());
+                self.send_errors(&mut to, asked.ids.iter().map(refusal).collect(), false, context);
                 to.finish();
             }
             Ok(appended) => {
-                actor.answer(to, &ids, &appended, single, context);
-                let events: Vec<Event> = appended.iter().filter_map(Appended::stored).collect();
-                actor.happened(Input::EventsStored(events), Some(at), context);
+                self.answer(to, &asked.ids, &appended, asked.single, context);
+                self.fold_in(&appended, asked.at, context);
             }
-            Err(error) => actor.refuse(to, &ids, error, context),
-        }));
+            Err(error) => self.refuse(to, &asked.ids, error, context),
+        }
+    }
+
+    fn fold_in(&mut self, appended: &[Appended], at: Instant, context: &mut Context<Self>) {
+        let events: Vec<Event> = appended.iter().filter_map(Appended::stored).collect();
+        self.happened(Input::EventsStored(events), Some(at), context);
     }
 
     fn answer(

@@ -20,6 +20,8 @@ pub struct Limits {
     pub address_per_s: u32,
     /// Requests a second of one user, reading and changing apart.
     pub user_per_s: u32,
+    /// Events a minute that one user tells of with a token of their own, in requests and on connections.
+    pub user_events_per_minute: u32,
     /// Requests a second under one name of a service or an administrator, reading and changing apart.
     pub service_per_s: u32,
     /// New WebSockets and event streams a second from one address.
@@ -38,6 +40,7 @@ impl Default for Limits {
         Self {
             address_per_s: 200,
             user_per_s: 30,
+            user_events_per_minute: 6_000,
             service_per_s: 0,
             connections_per_s: 500,
             failures_per_min: 60,
@@ -51,6 +54,7 @@ impl Limits {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         within("limits.address_per_s", self.address_per_s, 0, MAX_PER_S)?;
         within("limits.user_per_s", self.user_per_s, 0, MAX_PER_S)?;
+        within("limits.user_events_per_minute", self.user_events_per_minute, 0, MAX_PER_S)?;
         within("limits.service_per_s", self.service_per_s, 0, MAX_PER_S)?;
         within("limits.connections_per_s", self.connections_per_s, 0, MAX_PER_S)?;
         within("limits.failures_per_min", self.failures_per_min, 0, MAX_PER_S)?;

@@ -1,39 +1,28 @@
 //! The columns of an event, as profiles read it.
 
 use diesel::data_types::PgTimestamp;
+use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::postgres::convert::from_pg;
 use tidings_core::base::{ItemId, UserId};
 use tidings_core::catalogue::Currency;
 use tidings_core::event::{Event, FIRST_OWN_CODE, OwnKinds};
-use tidings_schema::events;
 
 /// The columns of an [`Event`].
 pub(super) type EventRow =
     (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<String>, Option<i64>);
 
-type EventColumns = (
-    events::occurred_at,
-    events::user_id,
-    events::item_id,
-    events::kind,
-    events::dwell_ms,
-    events::quantity,
-    events::value,
-    events::currency,
-    events::basket,
-);
-/// Selects an [`EventRow`].
-pub(super) const EVENT_COLUMNS: EventColumns = (
-    events::occurred_at,
-    events::user_id,
-    events::item_id,
-    events::kind,
-    events::dwell_ms,
-    events::quantity,
-    events::value,
-    events::currency,
-    events::basket,
+/// SQL types of an [`EventRow`].
+pub(super) type EventColumns = (
+    Timestamptz,
+    Nullable<Integer>,
+    Nullable<Integer>,
+    SmallInt,
+    Nullable<Integer>,
+    Float,
+    Nullable<Double>,
+    Nullable<Text>,
+    Nullable<BigInt>,
 );
 
 /// Returns whether a row is of one of the shop's own kinds.

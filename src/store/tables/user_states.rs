@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::consents;
 use super::deferred;
 use super::event_kinds;
-use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row, is_of_own_kind};
+use super::event_row::{EventColumns, EventRow, event_from_row, is_of_own_kind};
 use super::notifications;
 use super::preferences::{self, Preferences};
 use super::user_attributes::opened;
@@ -32,6 +32,8 @@ use tidings_decision::privacy::encryption::Owner;
 const RECENT_DAYS: f64 = 7.0;
 /// As many as the policy remembers.
 const MOST_RECENT: i64 = 1_024;
+/// As many events of a user are read: what came before them is months old, or was sent by a program.
+const MOST_EVENTS: i64 = 5_000;
 /// Days back for which acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
@@ -60,7 +62,9 @@ pub struct Wishes {
     pub consents: Vec<(String, bool)>,
 }
 
-/// The states of the users that exist, in the order asked for. At most thirteen queries, and those for keys, whatever the number of users.
+/// The states of the users that exist, in the order asked for, each with its newest 5,000 events: a profile is that of all events for
+/// every user who has no more, and a user who has millions costs no more than those. At most thirteen queries, and those for
+/// keys, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     fields: &Fields,
@@ -295,12 +299,11 @@ fn stated(purchases: Option<f64>, minutes: Option<f64>, searches: Option<f64>) -
     })
 }
 
+/// The newest [`MOST_EVENTS`] events of each user, the oldest first.
 fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, StoreError> {
-    use tidings_schema::events::dsl;
-    let rows = dsl::events
-        .filter(dsl::user_id.eq_any(ids))
-        .order((dsl::occurred_at, dsl::received_at, dsl::event_key))
-        .select(EVENT_COLUMNS)
+    let rows = sql::<EventColumns>(include_str!("sql/newest_events.sql"))
+        .bind::<Array<Integer>, _>(ids)
+        .bind::<BigInt, _>(MOST_EVENTS)
         .load::<EventRow>(conn)?;
     // Most shops have no kinds of their own: nothing is read for them.
     let kinds = match rows.iter().any(is_of_own_kind) {
