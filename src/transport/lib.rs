@@ -11,6 +11,7 @@ pub mod posts;
 pub mod sse;
 pub mod tcp;
 pub mod tls;
+pub mod watched;
 pub mod webhooks;
 pub mod webpush;
 pub mod ws;
