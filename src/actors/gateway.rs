@@ -142,6 +142,11 @@ impl Gateway for UserGateway {
             let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
             return;
         }
+        if state.store.hangs() {
+            // The client comes again, and is not kept waiting for a user that can't be read.
+            let _ = opened.pipe.offer(Outbound::Close(CloseCode::StreamLost));
+            return;
+        }
         match self.access(&opened.login) {
             Err(TokenError::UnknownKey | TokenError::NoKeys) => {
                 let gateway = self.clone();

@@ -169,7 +169,7 @@ pub async fn run(
     let store = &app.state.store;
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let patience = match (store.hangs(), reads) {
-        (true, false) => return Ok(request.into_response(hangs().error_response())),
+        (true, false) => return Ok(request.into_response(ApiError::database_hangs().error_response())),
         (true, true) => FROM_MEMORY_WITHIN,
         (false, _) => Duration::ZERO,
     };
@@ -182,12 +182,8 @@ pub async fn run(
     tokio::select! {
         biased;
         answered = answered => answered,
-        () = gives_up => Err(hangs().into()),
+        () = gives_up => Err(ApiError::database_hangs().into()),
     }
-}
-
-fn hangs() -> ApiError {
-    ApiError::Unavailable("the database does not answer, try again in a moment".to_owned())
 }
 
 /// Answer of a route, masked for those who may not see personal data, and its entry in the audit log.

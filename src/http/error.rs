@@ -217,6 +217,11 @@ impl ApiError {
         Self::Invalid { code, message: message.into(), field: Some(field.into()) }
     }
 
+    /// PostgreSQL takes requests and answers none.
+    pub fn database_hangs() -> Self {
+        Self::Unavailable("the database does not answer, try again in a moment".to_owned())
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } => code,

@@ -70,6 +70,9 @@ pub async fn open(
     origin::check_site(request.head(), &app.state.config)?;
     let (user, login) = login(&request, query.into_inner(), &caller)?;
     rates::connects(request.head(), &app)?;
+    if app.state.store.hangs() {
+        return Err(ApiError::database_hangs().into());
+    }
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, "text/event-stream"))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::helpers::client::Client;
 use crate::helpers::http::Http;
 use crate::helpers::server::{Server, data_dir, wait_for};
 
@@ -120,10 +121,23 @@ fn a_database_that_hangs_is_told_on_every_path_and_ends_no_socket_and_keeps_no_p
     for path in FROM_MEMORY {
         assert_eq!(server.http().get(path).status, 200, "{path}");
     }
+    for stream in ["/v1/sse?user_id=3", "/v1/recommendations?limit=5"] {
+        let answer = server.http().get(stream);
+        assert_eq!(answer.status, 503, "{stream}: {}", answer.body);
+        assert!(answer.header("retry-after").is_some(), "{stream}");
+    }
+    let mut other = Client::connect(server.address);
+    other.send(&json!({"type": "login", "user_id": 4, "device": "t"}));
+    assert_eq!(other.close_code(), 3010);
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 101, "event_id": "meanwhile"}));
+    let refused = client.expect("error");
+    assert_eq!((&refused["code"], &refused["temporary"]), (&json!("unavailable"), &json!(true)), "{refused}");
     signal(&stopped, libc::SIGCONT);
     wait_for("PostgreSQL to answer again", || server.http().get("/readyz").status == 200);
     client.send(&json!({"type": "event", "kind": "view", "item_id": 101, "event_id": "after"}));
     assert!(client.expect("accepted").is_object(), "the socket is still there");
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 101, "event_id": "meanwhile"}));
+    assert_eq!(client.expect("accepted")["duplicate"], true, "what was committed late is not stored twice");
     assert_eq!(server.http().get("/v1/users/1/profile").status, 200);
 
     let stopped = processes(&data_dir);

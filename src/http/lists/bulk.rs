@@ -56,6 +56,9 @@ pub async fn all(
             limit = text.parse().ok().filter(|limit| *limit > 0).ok_or_else(bad)?;
         }
     }
+    if app.state.store.hangs() {
+        return Err(ApiError::database_hangs());
+    }
     let mut response = HttpResponse::Ok();
     response.content_type("application/x-ndjson");
     if request.method() == Method::HEAD {
@@ -65,7 +68,16 @@ pub async fn all(
     let lines = stream::try_unfold(Cursor::new(after, limit), move |cursor| {
         let (state, resolved) = (Arc::clone(&state), Arc::clone(&resolved));
         let store = state.store.clone();
-        async move { store.run(move |connection| group(connection, &state, &resolved, cursor)).await }
+        async move {
+            let read = store.run_patiently(move |connection| group(connection, &state, &resolved, cursor));
+            tokio::select! {
+                read = read => read,
+                // The stream ends without its last chunk: its client sees that it is not whole.
+                () = store.until_it_hangs() => {
+                    Err(StoreError::Connect("it does not answer".to_owned()))
+                }
+            }
+        }
     });
     Ok(response.streaming(Box::pin(lines)))
 }
