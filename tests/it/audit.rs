@@ -257,6 +257,26 @@ fn ask(http: &mut Http, (method, path, body): &Asked) -> (u16, String) {
     (answer.status, answer.body)
 }
 
+#[test]
+fn the_words_of_a_message_that_is_changed_are_not_kept() {
+    let (_database, server) = start();
+    let mut anna = admin(&server, "anna");
+    assert_eq!(anna.patch("/v1/users/17/preferences", &json!({"locale": "de"})).status, 200);
+    let later = Timestamp::now().plus_days(30.0);
+    let message = json!({"user_id": 17, "title": "Dear Erika", "body": "your results", "send_at": later});
+    let sent = anna.post("/v1/notifications", &message);
+    assert_eq!(sent.status, 202, "{}", sent.body);
+    let path = format!("/v1/notifications/{}", sent.json()["id"].as_str().unwrap());
+    let answer = anna.patch(&path, &json!({"title": "Dear Erika Mustermann"}));
+    assert_eq!(answer.json()["message"]["title"], "Dear Erika Mustermann", "{}", answer.body);
+    let entry = entries(&mut anna, &format!("object={path}&action=PATCH")).remove(0);
+    let text = entry.to_string();
+    assert!(!text.contains("Erika") && !text.contains("results"), "{text}");
+    assert_eq!(entry["before"]["message"]["title"], "*** (10 characters)", "{text}");
+    assert_eq!(entry["after"]["message"]["title"], "*** (21 characters)", "{text}");
+    assert_eq!(entry["after"]["changed"], json!(["title"]), "{text}");
+}
+
 /// Makes what changes are of: a definition, a webhook, users with a topic and a message, a visitor, an item, a message that waits.
 fn furnish(anna: &mut Http) -> [String; 2] {
     assert_eq!(anna.put("/admin/templates/sale", &template("sale", "One")).status, 200);

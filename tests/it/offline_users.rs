@@ -136,3 +136,20 @@ fn who_stays_away_for_long_is_written_to_once() {
     client.expect("pong");
     assert_eq!(decided(&server, 1, "win_back").len(), 1);
 }
+
+#[test]
+fn the_list_of_connected_users_has_all_of_them_beside_many_who_are_not() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let mut http = server.http();
+    let searches: Vec<Value> =
+        (1..=600).map(|user| json!({"kind": "search", "user_id": user, "query": "mug"})).collect();
+    let users = [3, 77, 590];
+    let _open = users.map(|user| server.login(user));
+    assert_eq!(http.post("/v1/events", &json!(searches)).status, 202);
+    let told = http.get("/admin/sessions").json();
+    let mut listed: Vec<i64> =
+        told["sessions"].as_array().unwrap().iter().map(|one| one["user_id"].as_i64().unwrap()).collect();
+    listed.sort_unstable();
+    assert_eq!((listed.as_slice(), &told["connected"]), (&users.map(i64::from)[..], &json!(3)), "{told}");
+}
