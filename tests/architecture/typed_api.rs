@@ -6,7 +6,7 @@ use super::{code, each_source};
 fn http_builds_no_json_by_hand() {
     let mut wrong = Vec::new();
     each_source(|_, path, text| {
-        if path.starts_with("http/") && code(text).contains("json!") {
+        if path.starts_with("http/") && !path.ends_with("/tests.rs") && code(text).contains("json!") {
             wrong.push(path.to_owned());
         }
     });

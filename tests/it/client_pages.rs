@@ -64,7 +64,7 @@ impl Shop {
                  p256dh: 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4', \
                  auth: 'BTBZMqHH6r4Tts7J_aSIgg'}}}})}}; \
                window.keys = []; \
-               PushManager.prototype.subscribe = async (options) => (keys.push(options.applicationServerKey), subscription); \
+               PushManager.prototype.subscribe = async (options) => (keys.push(options.applicationServerKey), subscription.options = options, subscription); \
                PushManager.prototype.getSubscription = async () => keys.length ? subscription : null; \
                window.push = await import({webpush}); \
                await push.enableWebPush({{userId: 7, server: {server}, serviceWorker: {}, scope: {}}}); \

@@ -12,6 +12,7 @@ mod audit;
 mod audit_alone;
 mod audit_parallel;
 mod audit_stages;
+mod audit_subjects;
 mod brief;
 mod broadcasts;
 mod campaigns;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix::{Actor, Addr};
 
 use super::pipes::Pipes;
-use super::stored_first::Storing;
+use super::storing::Storing;
 use super::{MAILBOX, State, UserActor, UserMailboxes};
 use crate::registry::{Entry, Registry};
 use tidings_core::base::ExternalId;

@@ -16,6 +16,7 @@ mod pipes;
 mod posted;
 mod replies;
 mod stored_first;
+mod storing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler,
 use self::messages::{Pause, Snapshot, UserMessage};
 use self::pipes::Pipes;
 use self::replies::Replies;
-use self::stored_first::Storing;
+use self::storing::Storing;
 use super::ingest::messages::Ingest;
 use super::journal::messages::Record;
 use super::loader::messages::{Load, LoadError};

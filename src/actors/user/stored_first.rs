@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::UserActor;
 use super::replies::Replies;
+use super::storing::TopicChange;
 use crate::journal::messages::Record;
 use tidings_core::base::ExternalId;
 use tidings_core::event::Speaker;
@@ -23,26 +24,6 @@ use tidings_store::{Connection, StoreError, in_transaction, users};
 const MAX_TOPIC_CHANGES: usize = 128;
 /// Longest wait of a ping for what came before it: below the time after which a client takes the line for dead.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Changes of one user that are on their way to the store.
-#[derive(Default)]
-pub(super) struct Storing {
-    /// A change went to the journal, and no answer has waited for it.
-    is_open: bool,
-    /// The journal had no room for a change.
-    is_lost: bool,
-    /// Answers that wait for the journal.
-    awaited: u32,
-    /// Changes of topics that wait for those under way; `None` = none are.
-    topics: Option<Vec<TopicChange>>,
-}
-
-/// A topic to follow, or to follow no longer.
-struct TopicChange {
-    to: Replies,
-    topic: Box<str>,
-    follows: bool,
-}
 
 impl UserActor {
     /// Stores what a frame says and answers it; every other frame comes back, with who awaits its answers.
