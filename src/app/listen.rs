@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_codec::Framed;
 use actix_http::error::DispatchError;
-use actix_http::{Extensions, HttpService, Request, h1};
+use actix_http::{HttpService, Request, h1};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServiceResponse, fn_service};
@@ -18,14 +18,11 @@ use tidings_core::config::{self, Backend};
 use tidings_http::websocket::Upgrades;
 use tidings_transport::tcp;
 use tidings_transport::tls::{Handshakes, Stream};
-use tidings_transport::watched::Watched;
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;
 /// Longest time a client may take to close a connection that HTTP is done with.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for the answer to a first head that takes too long, which comes before its connection ends.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// A bound server, not yet running, and the first address it listens on.
 pub fn bind<F, A, S, B>(
@@ -48,7 +45,10 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    let workers = workers(config);
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    };
     let timeout = Duration::from_millis(u64::from(config.tcp_user_timeout_ms));
     let keep_alive = Duration::from_secs(config.keep_alive_s);
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
@@ -68,7 +68,6 @@ where
             .keep_alive(keep_alive)
             .client_request_timeout(header_timeout)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .on_connect_ext(tell_requests)
             .graceful_shutdown_signal(move || {
                 let signal = signal.clone();
                 async move { signal.notified().await }
@@ -85,7 +84,6 @@ where
                     tls.accept(stream, peer.map(|peer| peer.ip())).await.map_err(DispatchError::Io)?
                 }
             };
-            let stream = Watched::new(stream, header_timeout + FIRST_ANSWER);
             Ok::<_, DispatchError>((stream, actix_http::Protocol::Http1, peer))
         }
     };
@@ -99,7 +97,7 @@ where
             })?,
             Backend::Direct => builder.listen("http", listener, move || {
                 let upgrades = Arc::clone(&upgrades);
-                let upgrade = move |(request, framed): (Request, Framed<Watched<Stream>, h1::Codec>)| {
+                let upgrade = move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
                     Arc::clone(&upgrades).serve(request, framed)
                 };
                 fn_service(accept.clone()).and_then(http().upgrade(fn_service(upgrade)).finish(routes()))
@@ -107,19 +105,6 @@ where
         };
     }
     Ok((builder.run(), address))
-}
-
-/// Threads that serve connections.
-fn workers(config: &config::Server) -> usize {
-    match config.workers {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        workers => workers,
-    }
-}
-
-/// Lets the middleware say which requests of a connection are under way.
-fn tell_requests(stream: &Watched<Stream>, extensions: &mut Extensions) {
-    extensions.insert(stream.requests().clone());
 }
 
 /// Every address of the name that can be listened on: `localhost` may be two.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::uri::{PathAndQuery, Uri};
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
@@ -19,7 +19,6 @@ use tidings_http::error::ApiError;
 use tidings_http::forwarded::{Original, Scheme};
 use tidings_http::{audited, headers as http_headers, masked, origin, rates};
 use tidings_state::limiter::Limited;
-use tidings_transport::watched::Requests;
 
 /// Devices that no page of ours asks for.
 const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=(), display-capture=()";
@@ -54,7 +53,6 @@ pub async fn enter(
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let under_way = request.request().conn_data::<Requests>().map(Requests::begin);
     let config = &app.state.config;
     let page_below = take_base_path(&mut request, &app);
     let original = Original::of(request.head(), &config.server.trusted_proxies);
@@ -80,9 +78,6 @@ pub async fn enter(
         http_headers::rate(&limited, headers);
     }
     entered.add_to(headers);
-    if let Some(under_way) = under_way.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
-        under_way.upgraded();
-    }
     Ok(response)
 }
 

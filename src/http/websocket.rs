@@ -23,7 +23,6 @@ use tidings_actors::App;
 use tidings_actors::gateway::UserGateway;
 use tidings_transport::Gateway;
 use tidings_transport::tls::Stream;
-use tidings_transport::watched::Watched;
 use tidings_transport::ws::{self, session, socket};
 
 /// Upgrades inside the routes, which have checked the host.
@@ -94,7 +93,7 @@ impl Upgrades {
     pub async fn serve(
         self: Arc<Self>,
         request: Request,
-        mut framed: Framed<Watched<Stream>, h1::Codec>,
+        mut framed: Framed<Stream, h1::Codec>,
     ) -> Result<(), Error> {
         let shaken = match self.admit(&request) {
             Ok(admitted) => actix_http::ws::handshake(request.head())
@@ -115,7 +114,7 @@ impl Upgrades {
         };
         framed.send((response, BodySize::None).into()).await?;
         let parts = framed.into_parts();
-        socket::start(parts.io.into_inner(), &parts.read_buf, &limits, gateway, permit);
+        socket::start(parts.io, &parts.read_buf, &limits, gateway, permit);
         Ok(())
     }
 
@@ -141,10 +140,7 @@ impl Upgrades {
     }
 }
 
-async fn refuse(
-    framed: &mut Framed<Watched<Stream>, h1::Codec>,
-    refusal: Response<BoxBody>,
-) -> io::Result<()> {
+async fn refuse(framed: &mut Framed<Stream, h1::Codec>, refusal: Response<BoxBody>) -> io::Result<()> {
     let (response, body) = refusal.into_parts();
     let body = body.try_into_bytes().unwrap_or_default();
     framed.send((response, BodySize::Sized(body.len() as u64)).into()).await?;

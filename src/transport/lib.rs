@@ -11,7 +11,6 @@ pub mod posts;
 pub mod sse;
 pub mod tcp;
 pub mod tls;
-pub mod watched;
 pub mod webhooks;
 pub mod webpush;
 pub mod ws;

@@ -84,7 +84,7 @@ pub struct Server {
     pub base_path: BasePath,
     /// Longest idle time of a kept HTTP connection, seconds, above that of the proxy in front; 0 = none is kept.
     pub keep_alive_s: u64,
-    /// Longest wait for the head of a connection's first request, milliseconds; of later ones, from their first byte, a second longer.
+    /// Longest wait for the head of a connection's first request, milliseconds.
     pub header_timeout_ms: u64,
     /// Longest wait for the whole body of a request, milliseconds.
     pub body_timeout_ms: u64,
