@@ -149,7 +149,11 @@ impl Worker {
         command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
         let worker = Self { child: command.spawn().map_err(failed)?, turns: None };
         let mut stdin = worker.child.stdin.as_ref();
-        stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{order}")).map_err(failed)?;
+        match stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{order}")) {
+            // It has ended already; how, is told when its reports end.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            told => told.map_err(failed)?,
+        }
         Ok(worker)
     }
 
