@@ -9,7 +9,7 @@ use super::app::App;
 use super::merges::Merged;
 use super::send::Offer;
 use super::user::messages::UserMessage;
-use serde_json::json;
+use serde::Serialize;
 use tidings_core::base::{ExternalId, Millis, Timestamp};
 use tidings_core::config::AuthMode;
 use tidings_decision::deliver::{CloseCode, Frame, Login, Resume, frames};
@@ -34,6 +34,15 @@ pub struct UserGateway {
     address: Option<IpAddr>,
     /// Secret id of the session of a person whose browser opened the connection.
     session: Option<String>,
+}
+
+/// A merge that a login made, for the audit log.
+#[derive(Serialize)]
+struct MergeNoted<'a> {
+    user_id: &'a ExternalId,
+    anonymous_id: &'a ExternalId,
+    /// False if it had been made before.
+    merged: bool,
 }
 
 /// Close code of a refused token.
@@ -201,8 +210,9 @@ impl UserGateway {
         let (visitor, tombstones) = (visitor.clone(), Arc::clone(&self.app.state.tombstones));
         Box::new(move |connection: &mut Connection, merged: &Merged| {
             let after =
-                json!({"user_id": merged.user, "anonymous_id": visitor, "merged": merged.moved.is_some()});
-            let (object, after) = (merged.user.to_string(), Some(masked(&after)));
+                MergeNoted { user_id: &merged.user, anonymous_id: &visitor, merged: merged.moved.is_some() };
+            let after = serde_json::to_value(after).ok().map(|after| masked(&after));
+            let object = merged.user.to_string();
             let entry = AuditEntry { occurred_at: Timestamp::now(), object, after, ..entry };
             audit::append(connection, &[tombstones.in_entry(&entry)])
         })
